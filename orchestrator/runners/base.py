@@ -1,0 +1,144 @@
+"""The seam between the engine and whoever answers a prompt: one prompt, one attempt, one value back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+
+class FailureClass(StrEnum):
+    """What kind of failure an attempt ended with; the engine decides by this alone."""
+
+    TRANSIENT = "transient"
+    """5xx, 529, a broken connection: the same attempt may work later."""
+    THROTTLED = "throttled"
+    """429 that is no usage limit: too many at once."""
+    USAGE_LIMIT = "usage_limit"
+    """The login's allowance is used up until `Failure.resets_at`."""
+    AUTH = "auth"
+    """401, 403: this login may not call."""
+    BILLING = "billing"
+    """The account cannot pay."""
+    UNKNOWN_MODEL = "unknown_model"
+    """404: no such model for this login."""
+    ENVIRONMENT = "environment"
+    """The CLI could not be started, or refused its flags."""
+    INVALID_REQUEST = "invalid_request"
+    """400: this prompt will never be taken."""
+    TOO_LONG = "too_long"
+    """The prompt exceeds the model's window (413 too)."""
+    OUTPUT_CEILING = "output_ceiling"
+    """The answer was cut at the model's output limit."""
+    REFUSAL = "refusal"
+    """The model, or a safeguard, declined."""
+    EMPTY = "empty"
+    """A clean end without any text."""
+    MALFORMED = "malformed"
+    """The answer does not have the form that was asked for."""
+    CRASH = "crash"
+    """The process died without a result."""
+    PROTOCOL = "protocol"
+    """The output stream broke its own rules, or its signs of success contradict each other."""
+    START_TIMEOUT = "start_timeout"
+    """No sign of life from the process."""
+    SILENCE_TIMEOUT = "silence_timeout"
+    """It started, then nothing came for too long."""
+    WALL_TIMEOUT = "wall_timeout"
+    """The attempt as a whole took too long."""
+    CANCELLED = "cancelled"
+    """Ended on our request."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """All that shapes one attempt. `context` is the system prompt; `timeout_s` bounds the attempt in seconds."""
+
+    chunk_id: str
+    attempt: int
+    prompt: str
+    context: str
+    model: str | None
+    fallback_model: str | None
+    effort: str | None
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens as the API reports them; `input_tokens` excludes what the cache read or wrote."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+
+    @property
+    def total_input_tokens(self) -> int:
+        """Everything that was sent, cached or not."""
+        return self.input_tokens + self.cache_read_tokens + self.cache_write_tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """A whole answer. `model` is the one that answered; `cost_usd` is what the CLI reports, 0 if it reports none."""
+
+    text: str
+    model: str
+    usage: Usage = Usage()
+    cost_usd: float = 0.0
+    session_id: str = ""
+    login: str = ""
+    evidence: Mapping[str, object] = field(default_factory=dict[str, object])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """An attempt without an answer. `message` ends with what to do, where something can be done.
+
+    `evidence` holds the structured facts that decided the class (exit code, status, reasons, stderr tail), never the
+    prompt. `resets_at` is the epoch second at which a usage limit ends, `retry_after_s` a wait the API asked for.
+    `cost_usd` and `usage` are what the attempt was charged all the same.
+    """
+
+    error_type: FailureClass
+    message: str
+    evidence: Mapping[str, object] = field(default_factory=dict[str, object])
+    resets_at: float | None = None
+    retry_after_s: float | None = None
+    cost_usd: float = 0.0
+    usage: Usage = Usage()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunnerInfo:
+    """What a runner found out about itself. `login` says in words which login pays."""
+
+    version: str
+    login: str
+
+
+OnProgress = Callable[[int], None]
+"""Called with the characters of answer text seen so far in this attempt; may fall back when the answer starts again."""
+
+
+class Runner(Protocol):
+    """Answers prompts. Several `run` calls may be under way at once, from one event loop."""
+
+    @property
+    def kind(self) -> str:
+        """The kind that is part of every fingerprint: answers of different kinds never stand in for each other."""
+        ...
+
+    async def open(self) -> RunnerInfo:
+        """Get ready. Raises `RunnerUnavailableError` with the remedy when it cannot work here."""
+        ...
+
+    async def run(self, request: Request, *, on_progress: OnProgress) -> Reply | Failure:
+        """Make one attempt. Never raises for anything the other side does; cancelling it ends what it started."""
+        ...
+
+    async def close(self) -> None:
+        """End everything that was started, in bounded time. May be called more than once."""
+        ...
