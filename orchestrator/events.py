@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, cast, get_args
 
 RunStatus = Literal["complete", "partial", "failed", "stopped"]
 ChunkStatus = Literal["pending", "running", "succeeded", "failed", "skipped", "cancelled"]
@@ -250,7 +250,7 @@ def event_to_dict(event: EventBase) -> dict[str, Any]:
     record: dict[str, Any] = {"type": event.type}
     for field in fields(event):
         value = getattr(event, field.name)
-        record[field.name] = list(value) if isinstance(value, tuple) else value  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        record[field.name] = list(cast("tuple[str, ...]", value)) if isinstance(value, tuple) else value
     return record
 
 
@@ -267,5 +267,8 @@ def event_from_dict(record: Mapping[str, Any]) -> Event:
     """
     kind = _BY_TYPE[record["type"]]
     known = {field.name for field in fields(kind)}
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in record.items() if key in known}  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-    return kind(**values)  # pyright: ignore[reportReturnType]
+    values: dict[str, Any] = {}
+    for key, value in record.items():
+        if key in known:
+            values[key] = tuple(cast("list[str]", value)) if isinstance(value, list) else value
+    return cast("Event", kind(**values))

@@ -37,7 +37,9 @@ class PlanPart(BaseModel):
 class FileText(PlanPart):
     """A text that stands in a file."""
 
-    file: str = Field(min_length=1, description="Path of a UTF-8 text file, relative to the plan file, inside its folder.")
+    file: str = Field(
+        min_length=1, description="Path of a UTF-8 text file, relative to the plan file, inside its folder."
+    )
 
 
 def _short_context(value: Any) -> Any:
@@ -60,7 +62,9 @@ class InputSpec(PlanPart):
     Short forms: a string is `{file: …}`, a list is `{items: […]}`, the word `required` is `{required: true}`.
     """
 
-    file: str | None = Field(default=None, min_length=1, description="Path of a UTF-8 text file, relative to the plan file.")
+    file: str | None = Field(
+        default=None, min_length=1, description="Path of a UTF-8 text file, relative to the plan file."
+    )
     text: str | None = Field(default=None, description="The text itself.")
     items: Annotated[tuple[str, ...], Field(strict=False)] | None = Field(
         default=None, min_length=1, description="Several short texts; in a prompt they render one a line."
@@ -73,14 +77,24 @@ class InputSpec(PlanPart):
 class SharedSettings(PlanPart):
     """Settings that a plan gives to all its chunks and a chunk may override."""
 
-    model: ModelName | None = Field(default=None, description="Model alias or full name; the CLI's default when left out.")
-    fallback_model: ModelName | None = Field(default=None, description="Model the CLI falls back to when the first is overloaded.")
-    effort: Effort | None = Field(default=None, description="How hard the model thinks; the CLI's default when left out.")
+    model: ModelName | None = Field(
+        default=None, description="Model alias or full name; the CLI's default when left out."
+    )
+    fallback_model: ModelName | None = Field(
+        default=None, description="Model the CLI falls back to when the first is overloaded."
+    )
+    effort: Effort | None = Field(
+        default=None, description="How hard the model thinks; the CLI's default when left out."
+    )
     complexity: Complexity | None = Field(
         default=None, description="Size class: simple 120 s, medium 300 s (the default), complex 600 s for an attempt."
     )
-    timeout_s: PositiveSeconds | None = Field(default=None, description="Seconds for one attempt; wins over `complexity`.")
-    max_attempts: int | None = Field(default=None, ge=1, le=20, description="Attempts for a chunk, the first included; 3 when left out.")
+    timeout_s: PositiveSeconds | None = Field(
+        default=None, description="Seconds for one attempt; wins over `complexity`."
+    )
+    max_attempts: int | None = Field(
+        default=None, ge=1, le=20, description="Attempts for a chunk, the first included; 3 when left out."
+    )
     reuse: str | None = Field(
         default=None,
         pattern=REUSE_PATTERN,
@@ -93,7 +107,9 @@ class ChunkSpec(SharedSettings):
 
     id: ChunkId = Field(description="Name of the chunk: a small letter, then small letters, digits and underscores.")
     prompt: str | FileText = Field(description="What is asked; a jinja2 template, or {file: …} to read it from a file.")
-    template: bool = Field(default=True, description="false takes the prompt literally, for prompts that contain braces.")
+    template: bool = Field(
+        default=True, description="false takes the prompt literally, for prompts that contain braces."
+    )
     depends_on: Annotated[tuple[str, ...], Field(strict=False)] = Field(
         default=(), description="Chunks that must have an answer first, beside those the prompt refers to."
     )
@@ -108,10 +124,14 @@ class StitchSpec(PlanPart):
 
     format: StitchFormat = Field(default="markdown", description="markdown, text, json or jsonl.")
     chunks: Annotated[tuple[str, ...], Field(strict=False)] | None = Field(
-        default=None, min_length=1, description="Which answers, in which order; by default all that no other chunk refers to."
+        default=None,
+        min_length=1,
+        description="Which answers, in which order; by default all that no other chunk refers to.",
     )
     template: str | None = Field(default=None, min_length=1, description="A jinja2 template file for the whole result.")
-    output: str | None = Field(default=None, min_length=1, description="Result file; by default <name>.result.<ext> in the current folder.")
+    output: str | None = Field(
+        default=None, min_length=1, description="Result file; by default <name>.result.<ext> in the current folder."
+    )
 
 
 class Limits(PlanPart):
@@ -119,7 +139,9 @@ class Limits(PlanPart):
 
     max_concurrency: int = Field(default=4, ge=1, le=256, description="Chunks under way at once.")
     max_cost_usd: float | None = Field(default=None, gt=0, description="US dollars; nothing new starts beyond.")
-    max_wall_s: float | None = Field(default=None, gt=0, description="Seconds of running time; nothing new starts beyond.")
+    max_wall_s: float | None = Field(
+        default=None, gt=0, description="Seconds of running time; nothing new starts beyond."
+    )
     max_same_failure: int = Field(
         default=5, ge=1, description="Stop after so many chunks in a row failed for the same permanent reason."
     )
@@ -130,14 +152,17 @@ class Plan(SharedSettings):
 
     version: Literal[1] = Field(default=1, description="Version of this format.")
     name: str | None = Field(
-        default=None, pattern=r"^[^\x00-\x1f/\\]{1,100}$", description="Name of the plan; by default the stem of its file."
+        default=None,
+        pattern=r"^[^\x00-\x1f/\\]{1,100}$",
+        description="Name of the plan; by default the stem of its file.",
     )
     request: str | None = Field(default=None, description="The request as a whole; in prompts it is {{ request }}.")
     mode: Mode = Field(
         default="parallel", description="parallel: as dependencies allow. sequence: in plan order, one after the other."
     )
     context: Annotated[tuple[str | FileText, ...], BeforeValidator(_short_context), Field(strict=False)] = Field(
-        default=(), description="Text that is the same for all chunks: it becomes the system prompt. A string or {file: …} will do."
+        default=(),
+        description="Text that is the same for all chunks: it becomes the system prompt. A string or {file: …} will do.",
     )
     inputs: dict[ChunkId, Annotated[InputSpec, BeforeValidator(_short_input)]] = Field(
         default_factory=dict, description="Named texts for the prompts."

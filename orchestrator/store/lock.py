@@ -1,0 +1,94 @@
+"""One process for each run: an advisory file lock that the system drops when its holder dies, however it dies."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+from pathlib import Path
+from types import TracebackType
+
+from orchestrator.errors import StoreError, StoreLockedError
+
+
+class RunLock:
+    """Holds a run for this process until `release()`.
+
+    The lock belongs to the open file, not to a process id, so that a pid given again to another process cannot keep
+    a run locked.
+    """
+
+    def __init__(self, folder: Path, run_id: str) -> None:
+        self._path = folder / f"{run_id}.lock"
+        self._run_id = run_id
+        self._fd: int | None = None
+
+    def acquire(self) -> None:
+        """Take the lock at once. Raises `StoreLockedError`, naming the holder, when somebody has it."""
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            while self._fd is None:
+                fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    holder = _describe(os.read(fd, 4096))
+                    os.close(fd)
+                    raise StoreLockedError(self._run_id, holder=holder) from None
+                # The holder before us unlinks the file as it lets go: a lock on the unlinked one holds nobody off.
+                if _same_file(self._path, fd):
+                    self._fd = fd
+                else:
+                    os.close(fd)
+            os.ftruncate(self._fd, 0)
+            os.write(self._fd, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())
+        except OSError as error:
+            raise StoreError(f"cannot lock the run: {error}; the store's folder must be writable") from error
+
+    def release(self) -> None:
+        """Let go. May be called more than once."""
+        if self._fd is not None:
+            self._path.unlink(missing_ok=True)
+            os.close(self._fd)
+            self._fd = None
+
+    def __enter__(self) -> RunLock:
+        self.acquire()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+def is_held(folder: Path, run_id: str) -> bool:
+    """Whether a live process holds the run."""
+    try:
+        fd = os.open(folder / f"{run_id}.lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(fd)
+
+
+def _same_file(path: Path, fd: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(fd))
+    except FileNotFoundError:
+        return False
+
+
+def _describe(content: bytes) -> str:
+    try:
+        record = json.loads(content)
+        return f"process {record['pid']} on {record['host']}"
+    except (ValueError, KeyError, TypeError):
+        return "another process"

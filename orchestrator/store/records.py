@@ -1,0 +1,91 @@
+"""What the store remembers, as immutable values. Times are UTC in ISO 8601, durations seconds, money US dollars."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+RunState = Literal["running", "complete", "partial", "failed", "stopped"]
+ChunkState = Literal["pending", "running", "succeeded", "failed", "skipped", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """One run. `state` is "running" also for a run whose process died; `Store.is_held` tells the two apart.
+
+    `source` is the plan's text, `base_dir` what its relative paths start from when `plan_path` is None. `inputs` maps
+    names to `{"given", "sha256", "path" or "text"}`, `files` paths to SHA-256. `options` holds what the run was
+    started with (runner, output, limits, selections).
+    """
+
+    run_id: str
+    name: str
+    plan_path: str | None
+    base_dir: str
+    source: str
+    inputs: Mapping[str, Mapping[str, Any]]
+    files: Mapping[str, str]
+    options: Mapping[str, Any]
+    state: RunState
+    reason: str
+    created_at: str
+    updated_at: str
+    elapsed_s: float
+    result_path: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkRecord:
+    """One chunk of one run. `why` says why it ran or was reused; `because` names the upstream chunk of a skip."""
+
+    chunk_id: str
+    position: int
+    status: ChunkState
+    attempts: int = 0
+    why: str = ""
+    recipe: str = ""
+    fingerprint: str = ""
+    answer_id: int | None = None
+    reused_from: str = ""
+    error_type: str = ""
+    message: str = ""
+    because: str = ""
+    elapsed_s: float = 0.0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptRecord:
+    """One attempt that ended without an answer, with the evidence that decided its class."""
+
+    chunk_id: str
+    attempt: int
+    at: str
+    error_type: str
+    message: str
+    elapsed_s: float
+    cost_usd: float
+    evidence: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerRecord:
+    """A whole answer. `answer_id` is 0 until it is stored."""
+
+    answer_id: int = 0
+    fingerprint: str
+    runner: str
+    text: str
+    model: str
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float
+    elapsed_s: float
+    session_id: str
+    run_id: str
+    chunk_id: str
+    created_at: str

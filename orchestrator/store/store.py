@@ -1,0 +1,109 @@
+"""The store as others see it: a file to read from, and a thread to write through while a run goes on."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any, TypeVar
+
+from orchestrator.errors import StoreError, UnknownRunError
+from orchestrator.store import reads
+from orchestrator.store.lock import RunLock, is_held
+from orchestrator.store.records import AnswerRecord, AttemptRecord, ChunkRecord, RunRecord
+from orchestrator.store.schema import connect
+from orchestrator.store.thread import StoreThread
+
+T = TypeVar("T")
+
+
+class Store:
+    """One store file. Reading methods open the file, fetch, and close it again."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._locks = path.with_name(path.name + ".locks")
+
+    def _read(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        with closing(connect(self.path, create=False)) as connection:
+            try:
+                return question(connection)
+            except sqlite3.Error as error:
+                raise StoreError(f"cannot read the store {self.path}: {error}") from error
+
+    def resolve(self, run_id: str) -> str:
+        """The id itself, or that of the latest run for "last". Raises `UnknownRunError`."""
+        if run_id == "last":
+            latest = self._read(reads.latest_run_id)
+            if latest is None:
+                raise UnknownRunError(run_id, store=self.path)
+            return latest
+        self.run(run_id)
+        return run_id
+
+    def latest_run_id(self) -> str | None:
+        """The run that was begun last, or None."""
+        return self._read(reads.latest_run_id)
+
+    def run(self, run_id: str) -> RunRecord:
+        """The run of this id. Raises `UnknownRunError`."""
+        record = self._read(lambda connection: reads.run(connection, run_id))
+        if record is None:
+            raise UnknownRunError(run_id, store=self.path)
+        return record
+
+    def chunks(self, run_id: str) -> list[ChunkRecord]:
+        """The chunks of a run, in plan order."""
+        return self._read(lambda connection: reads.chunks(connection, run_id))
+
+    def attempts(self, run_id: str) -> list[AttemptRecord]:
+        """The attempts of a run that ended without an answer."""
+        return self._read(lambda connection: reads.attempts(connection, run_id))
+
+    def events(self, run_id: str) -> list[dict[str, Any]]:
+        """The stored events of a run, in order."""
+        return self._read(lambda connection: reads.events(connection, run_id))
+
+    def answer(self, answer_id: int) -> AnswerRecord | None:
+        """The answer of this id, or None."""
+        return self._read(lambda connection: reads.answer(connection, answer_id))
+
+    def is_held(self, run_id: str) -> bool:
+        """Whether a live process is working on the run."""
+        return is_held(self._locks, run_id)
+
+    def lock(self, run_id: str) -> RunLock:
+        """A lock on the run, not yet taken."""
+        return RunLock(self._locks, run_id)
+
+    def start_thread(self) -> StoreThread:
+        """The one writer of this process. The caller closes it."""
+        return StoreThread(self.path)
+
+
+def open_store(path: Path, *, create: bool = False) -> Store:
+    """The store at `path`, checked. With `create`, folder and file are made (0700, 0600) when they are not there.
+
+    Raises `StoreError` when there is none, or when it cannot be used.
+    """
+    path = path.absolute()
+    if create:
+        try:
+            _make_folder(path.parent)
+            # Made here so that the file never exists with wider permissions, whatever the umask.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise StoreError(
+                f"cannot make the store {path}: {error.strerror}; name another file with --store"
+            ) from error
+    connect(path, create=create).close()
+    return Store(path)
+
+
+def _make_folder(folder: Path) -> None:
+    if folder.is_dir():
+        return
+    folder.mkdir(mode=0o700, parents=True)
+    (folder / ".gitignore").write_text("*\n")
