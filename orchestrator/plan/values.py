@@ -1,0 +1,167 @@
+"""What a template can be filled with, and the filters that work on it. Everything here is data, never a template."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from orchestrator.plan.tokens import head_tokens, tail_tokens
+from orchestrator.prompt_texts import fill, prompt_text
+
+MAX_RENDERED_CHARS = 64_000_000
+"""Characters of one rendered text: twice the largest input, and far beyond every model's window."""
+
+_HASH_DIGITS = 16
+"""Hexadecimal digits in a mark: an answer that held its own would take 2^64 tries to make."""
+
+
+class RenderTooLarge(Exception):
+    """A rendered text would exceed `MAX_RENDERED_CHARS`."""
+
+    def __init__(self) -> None:
+        super().__init__(f"the rendered text exceeds {MAX_RENDERED_CHARS:,} characters")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer of a chunk. It is shown between marks that carry its id and a hash of the text itself.
+
+    Text inside cannot forge the end mark, since the mark depends on all of the text; and as the mark depends on
+    nothing else, equal answers make equal prompts.
+    """
+
+    chunk_id: str
+    text: str
+
+    def __str__(self) -> str:
+        """The text between its marks."""
+        digest = hashlib.sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH_DIGITS]
+        return fill(prompt_text("answer"), {"id": self.chunk_id, "hash": digest, "text": self.text})
+
+    def __bool__(self) -> bool:
+        """Whether there is any text."""
+        return bool(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Stands where a chunk has no answer. Shown as `[missing: ID, reason]`, whatever filters are applied."""
+
+    chunk_id: str
+    reason: str
+
+    def __str__(self) -> str:
+        """The visible gap."""
+        return f"[missing: {self.chunk_id}, {self.reason}]"
+
+    def __bool__(self) -> bool:
+        """False: `{% if chunks.x %}` asks whether there is an answer."""
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """Several short texts: shown one a line, and can be looped over."""
+
+    texts: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """The texts, one a line."""
+        return "\n".join(self.texts)
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self.texts)
+
+
+Value = str | int | float | Answer | Gap | Items
+"""All that an expression in a template can yield (bool is an int)."""
+
+
+def as_value(value: object) -> Value:
+    """`value` when it is one of ours, else its text: nothing else of an object can be reached from a template."""
+    return value if isinstance(value, Value) else str(value)
+
+
+def plain(value: Value) -> str | int | float:
+    """What a comparison sees: the text without marks."""
+    if isinstance(value, str | int | float):
+        return value
+    return value.text if isinstance(value, Answer) else str(value)
+
+
+def elements(value: Value) -> tuple[Value, ...]:
+    """What a loop goes over: the items of a list; anything else is one element."""
+    return value.texts if isinstance(value, Items) else (value,)
+
+
+def _on_text(change: Callable[[str], str], value: Value) -> Value:
+    if isinstance(value, Gap):
+        return value
+    if isinstance(value, Answer):
+        return Answer(value.chunk_id, change(value.text))
+    if isinstance(value, Items):
+        return Items(tuple(change(text) for text in value.texts))
+    return change(str(value))
+
+
+def _on_whole(change: Callable[[str], str], value: Value) -> Value:
+    return _on_text(change, str(value) if isinstance(value, Items) else value)
+
+
+def _raw(value: Value) -> Value:
+    return value.text if isinstance(value, Answer) else value
+
+
+def _length(value: Value) -> Value:
+    if isinstance(value, Gap):
+        return value
+    return len(value.texts) if isinstance(value, Items) else len(str(plain(value)))
+
+
+def _join(value: Value, separator: str) -> Value:
+    texts = [str(element) for element in elements(value)]
+    if len(separator) * len(texts) > MAX_RENDERED_CHARS:
+        raise RenderTooLarge
+    return separator.join(texts) if isinstance(value, Items) else value
+
+
+def _replace(value: Value, old: str, new: str) -> Value:
+    def change(text: str) -> str:
+        if len(text) + text.count(old) * (len(new) - len(old)) > MAX_RENDERED_CHARS:
+            raise RenderTooLarge
+        return text.replace(old, new)
+
+    return _on_text(change, value)
+
+
+@dataclass(frozen=True, slots=True)
+class FilterSpec:
+    """One filter: its parameters as (name, type, default; None where one must be given) and what it does."""
+
+    apply: Callable[..., Value]
+    parameters: tuple[tuple[str, type[str] | type[int], str | None], ...] = ()
+
+    @property
+    def usage(self) -> str:
+        """The parameters as a person writes them, with their brackets."""
+        return f"({', '.join(name for name, _, _ in self.parameters)})" if self.parameters else ""
+
+
+FILTERS: dict[str, FilterSpec] = {
+    "raw": FilterSpec(_raw),
+    "head": FilterSpec(
+        lambda value, n: _on_whole(lambda text: head_tokens(text, n), value), (("tokens", int, None),)
+    ),
+    "tail": FilterSpec(
+        lambda value, n: _on_whole(lambda text: tail_tokens(text, n), value), (("tokens", int, None),)
+    ),
+    "trim": FilterSpec(lambda value: _on_text(str.strip, value)),
+    "upper": FilterSpec(lambda value: _on_text(str.upper, value)),
+    "lower": FilterSpec(lambda value: _on_text(str.lower, value)),
+    "length": FilterSpec(_length),
+    "join": FilterSpec(_join, (("separator", str, ""),)),
+    "replace": FilterSpec(_replace, (("old", str, None), ("new", str, None))),
+}
+"""Every filter that a template may use. Each keeps an answer's marks but `raw`, and shows a gap as a gap."""
