@@ -1,0 +1,44 @@
+"""Money: reserved before each start, settled after. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+class Budget:
+    """Keeps a run's cost below `max_cost_usd` (None: no bound), by at most what is in flight.
+
+    `expected_usd` maps chunk ids to the estimated cost of one attempt; `spent_usd` is what earlier processes of the
+    run paid.
+    """
+
+    def __init__(
+        self, *, max_cost_usd: float | None, expected_usd: Mapping[str, float], spent_usd: float = 0.0
+    ) -> None:
+        self.max_cost_usd = max_cost_usd
+        self.spent_usd = spent_usd
+        self._expected = expected_usd
+        self._reserved: dict[str, float] = {}
+
+    def may_start(self, chunk_id: str) -> bool:
+        """Whether the chunk's expected cost still fits.
+
+        With nothing in flight and money left one chunk may always start: an estimate too high must not end a run.
+        """
+        if self.max_cost_usd is None:
+            return True
+        if not self._reserved:
+            return self.spent_usd < self.max_cost_usd
+        committed = self.spent_usd + sum(self._reserved.values())
+        return committed + self._expected.get(chunk_id, 0.0) <= self.max_cost_usd
+
+    def reserve(self, chunk_id: str) -> None:
+        """An attempt of the chunk starts."""
+        self._reserved[chunk_id] = self._expected.get(chunk_id, 0.0)
+
+    def settle(self, chunk_id: str, *, cost_usd: float | None) -> float:
+        """The attempt is over; None charges its reservation, for an attempt that told no cost. Returns the charge."""
+        reserved = self._reserved.pop(chunk_id, 0.0)
+        charge = reserved if cost_usd is None else cost_usd
+        self.spent_usd += charge
+        return charge

@@ -1,0 +1,238 @@
+"""What is known of each chunk of a run; every change is stored and told as one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from orchestrator.engine.clock import Clock
+from orchestrator.engine.journal import Journal
+from orchestrator.engine.schedule import Skip
+from orchestrator.events import (
+    ChunkCancelled,
+    ChunkFailed,
+    ChunkRetryScheduled,
+    ChunkReused,
+    ChunkSkipped,
+    ChunkStarted,
+    ChunkSucceeded,
+)
+from orchestrator.plan.workload import Workload
+from orchestrator.runners.base import Failure, Reply
+from orchestrator.store import AnswerRecord, AttemptRecord, ChunkRecord, Writes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptEnd:
+    """One attempt is over. `charge_usd` is what the budget charged for it."""
+
+    attempt: int
+    elapsed_s: float
+    charge_usd: float
+
+
+@dataclass(slots=True)
+class Counts:
+    """Terminal events so far, one for each chunk."""
+
+    succeeded: int = 0
+    reused: int = 0
+    failed: int = 0
+    skipped: int = 0
+    cancelled: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.succeeded + self.reused + self.failed + self.skipped + self.cancelled
+
+
+class Ledger:
+    """The state of every chunk, and the answers so far.
+
+    `answers` maps ids to texts, `gaps` ids to the reason why there will be no answer in this process.
+    """
+
+    def __init__(
+        self,
+        workload: Workload,
+        *,
+        journal: Journal,
+        clock: Clock,
+        runner_kind: str,
+        records: Mapping[str, ChunkRecord],
+    ) -> None:
+        self._workload = workload
+        self._journal = journal
+        self._clock = clock
+        self._runner_kind = runner_kind
+        self.records = dict(records)
+        self.answers: dict[str, str] = {}
+        self.gaps: dict[str, str] = {}
+        self.counts = Counts()
+        self.work_s = 0.0
+
+    def _write(self, record: ChunkRecord):  # noqa: ANN202
+        self.records[record.chunk_id] = record
+        return Writes.put_chunks(self._journal.run_id, [record])
+
+    @property
+    def cost_usd(self) -> float:
+        """What the run was charged so far, earlier processes included."""
+        return sum(record.cost_usd for record in self.records.values())
+
+    def started(self, chunk_id: str, *, attempt: int, timeout_s: float, fingerprint: str, why: str) -> None:
+        """An attempt begins."""
+        chunk = self._workload.chunks[chunk_id]
+        record = replace(
+            self.records[chunk_id],
+            status="running",
+            attempts=attempt,
+            why=why,
+            fingerprint=fingerprint,
+            error_type="",
+            message="",
+            because="",
+        )
+        self._journal.append(
+            ChunkStarted,
+            self._write(record),
+            chunk_id=chunk_id,
+            attempt=attempt,
+            timeout_s=timeout_s,
+            complexity=chunk.complexity,
+            why=why,
+        )
+
+    def succeeded(self, chunk_id: str, reply: Reply, end: AttemptEnd, *, then: Callable[[], None]) -> None:
+        """The answer is there; `then` is called when it is stored and told."""
+        before = self.records[chunk_id]
+        self.work_s += end.elapsed_s
+        record = replace(
+            before,
+            status="succeeded",
+            elapsed_s=before.elapsed_s + end.elapsed_s,
+            input_tokens=before.input_tokens + reply.usage.total_input_tokens,
+            output_tokens=before.output_tokens + reply.usage.output_tokens,
+            cost_usd=before.cost_usd + end.charge_usd,
+            model=reply.model,
+        )
+        answer = AnswerRecord(
+            fingerprint=record.fingerprint,
+            runner=self._runner_kind,
+            text=reply.text,
+            model=reply.model,
+            input_tokens=reply.usage.total_input_tokens,
+            output_tokens=reply.usage.output_tokens,
+            cost_usd=reply.cost_usd,
+            elapsed_s=end.elapsed_s,
+            session_id=reply.session_id,
+            run_id=self._journal.run_id,
+            chunk_id=chunk_id,
+            created_at=self._clock.iso(),
+        )
+
+        def stored(values: list[int]) -> None:
+            self.records[chunk_id] = replace(record, answer_id=values[0])
+            self.answers[chunk_id] = reply.text
+            self.counts.succeeded += 1
+            then()
+
+        self._journal.append(
+            ChunkSucceeded,
+            Writes.put_answered_chunk(self._journal.run_id, record, answer),
+            then=stored,
+            chunk_id=chunk_id,
+            attempt=end.attempt,
+            elapsed_s=round(record.elapsed_s, 3),
+            input_tokens=record.input_tokens,
+            output_tokens=record.output_tokens,
+            cost_usd=record.cost_usd,
+        )
+
+    def reused(self, chunk_id: str, answer: AnswerRecord, *, fingerprint: str) -> None:
+        """A stored answer stands in."""
+        own = answer.run_id == self._journal.run_id and answer.chunk_id == chunk_id
+        record = replace(
+            self.records[chunk_id],
+            status="succeeded",
+            why="answered earlier in this run"
+            if own
+            else f"same prompt and settings as {answer.chunk_id} in run {answer.run_id}",
+            fingerprint=fingerprint,
+            answer_id=answer.answer_id,
+            reused_from="" if own else answer.run_id,
+            model=answer.model,
+            error_type="",
+            message="",
+            because="",
+        )
+        self.answers[chunk_id] = answer.text
+        self.counts.reused += 1
+        self._journal.append(ChunkReused, self._write(record), chunk_id=chunk_id, from_run=answer.run_id)
+
+    def attempt_failed(self, chunk_id: str, failure: Failure, end: AttemptEnd) -> None:
+        """An attempt brought no answer; the chunk may go on."""
+        before = self.records[chunk_id]
+        self.work_s += end.elapsed_s
+        self.records[chunk_id] = replace(
+            before,
+            elapsed_s=before.elapsed_s + end.elapsed_s,
+            input_tokens=before.input_tokens + failure.usage.total_input_tokens,
+            output_tokens=before.output_tokens + failure.usage.output_tokens,
+            cost_usd=before.cost_usd + end.charge_usd,
+            error_type=failure.error_type.value,
+            message=failure.message,
+        )
+        attempt = AttemptRecord(
+            chunk_id=chunk_id,
+            attempt=end.attempt,
+            at=self._clock.iso(),
+            error_type=failure.error_type.value,
+            message=failure.message,
+            elapsed_s=end.elapsed_s,
+            cost_usd=end.charge_usd,
+            evidence=dict(failure.evidence),
+        )
+        self._journal.do(Writes.add_attempt(self._journal.run_id, attempt))
+
+    def retry_scheduled(self, chunk_id: str, *, attempt: int, wait_s: float) -> None:
+        """The chunk goes again after a wait."""
+        record = replace(self.records[chunk_id], status="pending")
+        self._journal.append(
+            ChunkRetryScheduled,
+            self._write(record),
+            chunk_id=chunk_id,
+            attempt=attempt,
+            wait_s=round(wait_s, 3),
+            reason=record.error_type,
+        )
+
+    def failed(self, chunk_id: str, *, error_type: str, message: str) -> None:
+        """The chunk has no answer and goes no more."""
+        record = replace(self.records[chunk_id], status="failed", error_type=error_type, message=message)
+        self.gaps[chunk_id] = error_type
+        self.counts.failed += 1
+        self._journal.append(
+            ChunkFailed,
+            self._write(record),
+            chunk_id=chunk_id,
+            attempt=record.attempts,
+            error_type=error_type,
+            message=message,
+            cost_usd=record.cost_usd,
+        )
+
+    def skipped(self, skip: Skip) -> None:
+        """The chunk will not start."""
+        record = replace(self.records[skip.chunk_id], status="skipped", because=skip.because)
+        self.gaps[skip.chunk_id] = f"skipped since {skip.because} has no answer"
+        self.counts.skipped += 1
+        self._journal.append(ChunkSkipped, self._write(record), chunk_id=skip.chunk_id, because=skip.because)
+
+    def cancelled(self, chunk_id: str) -> None:
+        """The process stops before the chunk had an answer."""
+        record = replace(self.records[chunk_id], status="cancelled")
+        self.gaps[chunk_id] = "not run yet"
+        self.counts.cancelled += 1
+        self._journal.append(ChunkCancelled, self._write(record), chunk_id=chunk_id)

@@ -1,0 +1,101 @@
+"""The files of a result: written beside their target, synced, renamed; never over something we did not write."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from orchestrator.engine.stitch import SEPARATOR, join_prefix
+from orchestrator.errors import OutputExistsError, UsageError
+
+
+def incomplete_path(output: Path) -> Path:
+    """Where a result with gaps goes: `guide.md` → `guide.incomplete.md`."""
+    return output.with_name(f"{output.stem}.incomplete{output.suffix}")
+
+
+def partial_path(output: Path) -> Path:
+    """Where the finished prefix stands while a run goes: `guide.md` → `guide.partial.md`."""
+    return output.with_name(f"{output.stem}.partial{output.suffix}")
+
+
+def sha256_of(content: bytes) -> str:
+    """In hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def check_output(output: Path, *, last_written: Callable[[Path], str | None], force: bool) -> None:
+    """Refuse, before anything is paid, an output that would overwrite what we did not write.
+
+    `last_written` gives the SHA-256 of what a run last wrote to a file ("" for a partial one). Raises
+    `OutputExistsError`, or `UsageError` when the place cannot be written to.
+    """
+    folder = output.parent
+    if output.is_dir() or not folder.is_dir():
+        problem = "is a folder" if output.is_dir() else f"cannot be written: there is no folder {folder}"
+        raise UsageError(f"{output} {problem}; choose another file with -o")
+    if not os.access(folder, os.W_OK):
+        raise UsageError(f"{output} cannot be written: the folder {folder} is read-only; choose another with -o")
+    for path in (output, incomplete_path(output), partial_path(output)):
+        if force or not path.exists():
+            continue
+        written = last_written(path)
+        if written is None or (written and (not path.is_file() or written != sha256_of(path.read_bytes()))):
+            raise OutputExistsError(path)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """`path` holds all of `content` or what it held before, whatever happens. Raises `OSError`."""
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with beside.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+class PartialFile:
+    """The finished prefix of a text result, in order, for a reader who does not want to wait.
+
+    It is a convenience: when it cannot be written the run goes on without it.
+    """
+
+    def __init__(self, path: Path, ids: Sequence[str]) -> None:
+        self.path = path
+        self._ids = ids
+        self._written = 0
+        self._dead = False
+
+    def update(self, *, answers: Mapping[str, str], gaps: Mapping[str, str]) -> None:
+        """Append what became part of the prefix. `gaps` holds only chunks that will get no answer any more."""
+        end = self._written
+        while end < len(self._ids) and (self._ids[end] in answers or self._ids[end] in gaps):
+            end += 1
+        if end == self._written or self._dead:
+            return
+        text = join_prefix(self._ids[self._written : end], answers=answers, gaps=gaps)
+        try:
+            with self.path.open("ab" if self._written else "wb") as file:
+                file.write(((SEPARATOR if self._written else "") + text).encode("utf-8", "surrogatepass"))
+        except OSError:
+            self._dead = True
+        self._written = end
+
+    def remove(self) -> None:
+        """The result itself exists now."""
+        if self._written:
+            with contextlib.suppress(OSError):
+                self.path.unlink(missing_ok=True)

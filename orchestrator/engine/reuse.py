@@ -1,0 +1,56 @@
+"""Whether a stored answer may stand in, and why a chunk runs when none does. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from orchestrator.engine.clock import to_iso
+from orchestrator.plan.workload import Chunk
+from orchestrator.store import ChunkRecord
+
+_UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReuseRules:
+    """What the call asked for: `fresh` reuses nothing, `redo` names chunks that are asked again."""
+
+    fresh: bool = False
+    redo: frozenset[str] = frozenset()
+
+    def refusal(self, chunk: Chunk) -> str:
+        """Why no stored answer may be used for this chunk, whatever its age; "" when one may."""
+        if self.fresh:
+            return "asked to reuse nothing"
+        if chunk.id in self.redo:
+            return "asked to run again"
+        return "its plan says never to reuse" if chunk.reuse == "never" else ""
+
+
+def oldest_allowed(chunk: Chunk, *, now_s: float) -> str:
+    """The earliest time (UTC, ISO 8601) of an answer that may be reused; "" for any."""
+    if chunk.reuse in ("always", "never"):
+        return ""
+    return to_iso(now_s - int(chunk.reuse[:-1]) * _UNIT_S[chunk.reuse[-1]])
+
+
+def reason_to_run(
+    chunk: Chunk, *, fingerprint: str, earlier: ChunkRecord | None, changed_upstream: Collection[str]
+) -> str:
+    """Why a chunk has to run, in words, from what the latest earlier run of the plan knew of it.
+
+    `changed_upstream` are the upstream chunks that got a new answer in this run.
+    """
+    if earlier is None:
+        return "new"
+    if earlier.recipe != chunk.recipe:
+        return "prompt changed"
+    if earlier.fingerprint and earlier.fingerprint != fingerprint:
+        changed = [each for each in chunk.upstream if each in changed_upstream]
+        return f"upstream changed: {', '.join(changed)}" if changed else "an input or the context changed"
+    if earlier.status == "failed":
+        return f"failed before: {earlier.error_type}"
+    if earlier.status == "succeeded":
+        return f"its answer is older than {chunk.reuse}" if chunk.reuse not in ("always", "never") else "new"
+    return "not finished before"
