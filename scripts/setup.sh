@@ -80,7 +80,10 @@ ensure_environment() { # EXTRA...
     python=$(find_python) || exit
     # The lock belongs to the open file, which this shell keeps: it ends with the shell, however that ends.
     exec 9<>"$root/pyproject.toml"
-    "$python" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)' || exit 3
+    if ! "$python" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)' 2>/dev/null; then
+        say "Waiting for another set-up of .venv"
+        "$python" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)' || exit 3
+    fi
     if ! is_ready "$@"; then
         make_venv "$python" || exit
         for stamped in "$venv"/.setup-*; do # what was here stays: an upgrade keeps its extras
