@@ -1,0 +1,1 @@
+"""Test equipment: a stand-in Messages API and a stand-in `claude`; README.md tells how to use them."""
