@@ -83,7 +83,7 @@ def test_what_it_was_made_from_matters(change: str, checkout: Path, tmp_path: Pa
         ("plan.yaml", "--runner", "simulated"),
         ("run", "--runner=simulated:latency_s=0", "plan.yaml"),
         ("plan.yaml", "--claude", "/opt/claude"),
-        ("plan.yaml", "--dry-run"),
+        ("plan.yaml", "--help"),
         ("check", "plan.yaml"),
         ("status",),
         ("resume", "last"),
