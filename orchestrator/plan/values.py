@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.plan.tokens import head_tokens, tail_tokens
@@ -116,15 +116,16 @@ def _raw(value: Value) -> Value:
 
 def _length(value: Value) -> Value:
     if isinstance(value, Gap):
-        return value
+        return 0
     return len(value.texts) if isinstance(value, Items) else len(str(plain(value)))
 
 
 def _join(value: Value, separator: str) -> Value:
-    texts = [str(element) for element in elements(value)]
-    if len(separator) * len(texts) > MAX_RENDERED_CHARS:
+    if not isinstance(value, Items):
+        return value
+    if len(separator) * len(value.texts) > MAX_RENDERED_CHARS:
         raise RenderTooLarge
-    return separator.join(texts) if isinstance(value, Items) else value
+    return separator.join(value.texts)
 
 
 def _replace(value: Value, old: str, new: str) -> Value:
@@ -164,4 +165,30 @@ FILTERS: dict[str, FilterSpec] = {
     "join": FilterSpec(_join, (("separator", str, ""),)),
     "replace": FilterSpec(_replace, (("old", str, None), ("new", str, None))),
 }
-"""Every filter that a template may use. Each keeps an answer's marks but `raw`, and shows a gap as a gap."""
+"""Every filter that a template may use. Each but `raw` keeps an answer's marks, and each but `length` shows a gap as a gap."""
+
+
+class FilterError(ValueError):
+    """A filter was given arguments that it does not take. The message says what it takes."""
+
+
+def bind_filter(name: str, given: Sequence[object], named: Mapping[str, object]) -> Callable[[Value], Value]:
+    """The filter `name` with its constant arguments. Raises `FilterError`, and `KeyError` for an unknown name."""
+    spec = FILTERS[name]
+    expected = f"`{name}` is written as {name}{spec.usage}"
+    names = [parameter for parameter, _, _ in spec.parameters]
+    if len(given) > len(names) or not set(named) <= set(names[len(given) :]):
+        raise FilterError(expected)
+    values = dict(zip(names, given, strict=False)) | dict(named)
+    arguments: list[object] = []
+    for parameter, kind, default in spec.parameters:
+        value = values.get(parameter, default)
+        if value is None:
+            raise FilterError(f"{expected}: {parameter} is missing")
+        if type(value) is not kind:
+            wanted = "a whole number" if kind is int else "a text in quotes"
+            raise FilterError(f"{expected}: {parameter} must be {wanted}")
+        if isinstance(value, int) and value < 1:
+            raise FilterError(f"{expected}: {parameter} must be 1 or more")
+        arguments.append(value)
+    return lambda subject: spec.apply(subject, *arguments)

@@ -1,0 +1,129 @@
+"""Names in templates: which there are, and what `chunks.part[3]` refers to. Pure rules, without a template engine."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from orchestrator.plan.values import FILTERS
+
+Step = str | int | None
+"""What follows a name: an attribute or a constant subscript; None for anything that is not constant."""
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What a template refers to, as in `namespace.name[subscript]`. `line` counts from 1.
+
+    `as_list` says that the value is looped over or joined. `request` and `name` are namespaces without a name, and so
+    is `parts`.
+    """
+
+    namespace: str
+    name: str
+    subscript: int | str | None
+    line: int
+    as_list: bool = False
+
+    @property
+    def key(self) -> str:
+        """The name under which the value is looked up, such as `part[3]`."""
+        return self.name if self.subscript is None else f"{self.name}[{self.subscript}]"
+
+    @property
+    def shown(self) -> str:
+        """The reference as a person writes it."""
+        return f"{self.namespace}.{self.key}" if self.name else self.namespace
+
+
+class BadReferenceError(ValueError):
+    """Steps after a name that lead nowhere. `hint` says what to write."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        self.hint = hint
+        super().__init__(message)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`did you mean X?` for the nearest known word, else the empty string."""
+    near = difflib.get_close_matches(word[:100], list(known), n=1, cutoff=0.6)
+    return f"did you mean {near[0]}?" if near else ""
+
+
+def read_reference(root: str, steps: Sequence[Step], *, line: int) -> Reference:
+    """The reference that a root name and its steps make. Raises `BadReferenceError`."""
+    if root in ("request", "name", "parts"):
+        if steps:
+            raise BadReferenceError(f"`{root}` is one text and has no parts", _filter_hint(root, steps[-1]))
+        return Reference(root, "", None, line)
+    if root == "chunks":
+        return _chunk(steps, line)
+    if root in ("inputs", "item"):
+        return _plain(root, steps, line)
+    raise BadReferenceError(
+        f"`{root}` is not known here",
+        f"names are chunks.ID, inputs.NAME, request and name; {did_you_mean(root, NAMES) or LITERAL_HINT}",
+    )
+
+
+def _first(root: str, steps: Sequence[Step]) -> str:
+    example = {"chunks": "chunks.outline", "inputs": "inputs.handbook", "item": "item.text"}[root]
+    if not steps:
+        raise BadReferenceError(f"`{root}` alone cannot be used", f"name one of them, as in {{{{ {example} }}}}")
+    if not isinstance(steps[0], str):
+        raise BadReferenceError(
+            f"`{root}[…]` needs a constant name, so that it is known before the run what a prompt refers to",
+            f"write it as {{{{ {example} }}}}",
+        )
+    return steps[0]
+
+
+def _chunk(steps: Sequence[Step], line: int) -> Reference:
+    name = _first("chunks", steps)
+    subscript: int | str | None = None
+    rest = list(steps[1:])
+    whole = re.fullmatch(r"([^\[\]]+)\[([^\[\]]+)\]", name)
+    if whole:
+        name, text = whole[1], whole[2]
+        subscript = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else text
+    elif rest and (rest[0] is None or isinstance(rest[0], int)):
+        subscript = rest.pop(0)
+        if subscript is None:
+            raise BadReferenceError(
+                f"`chunks.{name}[…]` needs a constant subscript, so that it is known what a prompt refers to",
+                f"write a number, as in {{{{ chunks.{name}[1] }}}}; a part of the text is {{{{ chunks.{name} | head(100) }}}}",
+            )
+    if rest and rest[0] == "text":
+        rest.pop(0)
+    if rest:
+        raise BadReferenceError(
+            f"an answer has no `{_shown(rest[0])}`", _filter_hint(f"chunks.{name}", rest[0]) or f"write chunks.{name}"
+        )
+    return Reference("chunks", name, subscript, line)
+
+
+def _plain(root: str, steps: Sequence[Step], line: int) -> Reference:
+    name = _first(root, steps)
+    if len(steps) > 1:
+        kind = "an input" if root == "inputs" else "a field of an item"
+        hint = _filter_hint(f"{root}.{name}", steps[1]) or f"write {root}.{name}"
+        raise BadReferenceError(f"{kind} has no `{_shown(steps[1])}`", hint)
+    return Reference(root, name, None, line)
+
+
+def _shown(step: Step) -> str:
+    return "[…]" if step is None else str(step)
+
+
+def _filter_hint(name: str, step: Step) -> str:
+    if not isinstance(step, str):
+        return ""
+    near = {"strip": "trim"}.get(step, step)
+    return f"write {{{{ {name} | {near}{FILTERS[near].usage} }}}}" if near in FILTERS else ""
+
+
+NAMES = ("chunks", "inputs", "request", "name", "item", "parts")
+"""Every namespace; `item` and `parts` are known, so that a plan that uses them can be told what is missing."""
+
+LITERAL_HINT = "`template: false` beside the prompt takes it literally, and {{ '{{' }} writes two braces"
