@@ -1,0 +1,124 @@
+"""Splits a request too big for one Claude CLI call into chunks, runs them, and stitches one honest result.
+
+    from orchestrator import run_plan
+
+    result = run_plan("plan.yaml")
+    print(result.text)
+
+Names are loaded when they are first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from orchestrator.api import (
+        CommonOptions,
+        RunOptions,
+        aresume_run,
+        arun_plan,
+        astream_plan,
+        build_graph,
+        resume_run,
+        run_plan,
+    )
+    from orchestrator.engine.control import RunControl, StopLevel
+    from orchestrator.engine.result import ChunkOutcome, RunResult
+    from orchestrator.errors import (
+        OrchestrateError,
+        OutputExistsError,
+        OutputWriteError,
+        PlanChangedError,
+        PlanError,
+        Problem,
+        RunIncompleteError,
+        RunnerUnavailableError,
+        StoreError,
+        StoreLockedError,
+        StoreVersionError,
+        UnknownRunError,
+        UsageError,
+    )
+    from orchestrator.events import Event, event_to_dict, event_to_json
+    from orchestrator.plan.load import StdinText, load_plan
+    from orchestrator.plan.model import Plan
+    from orchestrator.runners.base import Failure, FailureClass, Reply, Request, Runner, RunnerInfo, Usage
+    from orchestrator.runners.simulated import SimulatedRunner
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ChunkOutcome",
+    "CommonOptions",
+    "Event",
+    "Failure",
+    "FailureClass",
+    "OrchestrateError",
+    "OutputExistsError",
+    "OutputWriteError",
+    "Plan",
+    "PlanChangedError",
+    "PlanError",
+    "Problem",
+    "Reply",
+    "Request",
+    "RunControl",
+    "RunIncompleteError",
+    "RunOptions",
+    "RunResult",
+    "Runner",
+    "RunnerInfo",
+    "RunnerUnavailableError",
+    "SimulatedRunner",
+    "StdinText",
+    "StopLevel",
+    "StoreError",
+    "StoreLockedError",
+    "StoreVersionError",
+    "UnknownRunError",
+    "Usage",
+    "UsageError",
+    "aresume_run",
+    "arun_plan",
+    "astream_plan",
+    "build_graph",
+    "event_to_dict",
+    "event_to_json",
+    "load_plan",
+    "resume_run",
+    "run_plan",
+]
+
+_HOMES = {
+    "api": (
+        "CommonOptions",
+        "RunOptions",
+        "aresume_run",
+        "arun_plan",
+        "astream_plan",
+        "build_graph",
+        "resume_run",
+        "run_plan",
+    ),
+    "engine.control": ("RunControl", "StopLevel"),
+    "engine.result": ("ChunkOutcome", "RunResult"),
+    "errors": ("Problem", *(name for name in __all__ if name.endswith("Error"))),
+    "events": ("Event", "event_to_dict", "event_to_json"),
+    "plan.load": ("StdinText", "load_plan"),
+    "plan.model": ("Plan",),
+    "runners.base": ("Failure", "FailureClass", "Reply", "Request", "Runner", "RunnerInfo", "Usage"),
+    "runners.simulated": ("SimulatedRunner",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -9,6 +9,7 @@ A failed chunk is a value (`orchestrator.runners.base.Failure`), never an except
     │   ├── UnknownRunError      no such run in this store
     │   ├── PlanChangedError     a run cannot go on: its plan or an input changed
     │   └── OutputExistsError    the output file holds something we did not write
+    ├── OutputWriteError         the result could not be written to its file      (exit 3)
     ├── RunnerUnavailableError   no CLI, too old, not executable, not logged in   (exit 3)
     ├── StoreError               the store cannot be used                         (exit 3)
     │   ├── StoreLockedError     another process holds the run
@@ -97,6 +98,16 @@ class OutputExistsError(UsageError):
             f"{path} exists and was not written by a run, or was edited since; "
             "choose another file with -o, or overwrite it with --force"
         )
+
+
+class OutputWriteError(OrchestrateError):
+    """The result could not be written to `path`. Every answer is stored; resuming the run writes it again."""
+
+    exit_code = 3
+
+    def __init__(self, path: Path, *, reason: str) -> None:
+        self.path = path
+        super().__init__(f"cannot write {path}: {reason}; all answers are stored, so resume the run with another -o")
 
 
 class RunnerUnavailableError(OrchestrateError):

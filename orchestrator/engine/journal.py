@@ -58,6 +58,10 @@ class Journal:
         self._lock = threading.Lock()
         self._arrived: list[_Arrival] = []
 
+    def observe(self, observer: Observer) -> None:
+        """Add an observer; it gets the events from now on."""
+        self._observers.append(observer)
+
     def append(self, kind: type[EventBase], *writes: Work, then: Then | None = None, **values: Any) -> None:
         """Number and store an event of this kind, together with `writes`; tell it afterwards, then call `then`.
 

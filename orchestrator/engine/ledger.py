@@ -20,6 +20,7 @@ from orchestrator.events import (
 from orchestrator.plan.workload import Workload
 from orchestrator.runners.base import Failure, Reply
 from orchestrator.store import AnswerRecord, AttemptRecord, ChunkRecord, Writes
+from orchestrator.store.thread import Work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +41,6 @@ class Counts:
     failed: int = 0
     skipped: int = 0
     cancelled: int = 0
-
-    @property
-    def total(self) -> int:
-        """All of them."""
-        return self.succeeded + self.reused + self.failed + self.skipped + self.cancelled
 
 
 class Ledger:
@@ -69,10 +65,11 @@ class Ledger:
         self.records = dict(records)
         self.answers: dict[str, str] = {}
         self.gaps: dict[str, str] = {}
+        self.reused_ids: set[str] = set()
         self.counts = Counts()
         self.work_s = 0.0
 
-    def _write(self, record: ChunkRecord):  # noqa: ANN202
+    def _write(self, record: ChunkRecord) -> Work:
         self.records[record.chunk_id] = record
         return Writes.put_chunks(self._journal.run_id, [record])
 
@@ -168,6 +165,7 @@ class Ledger:
             because="",
         )
         self.answers[chunk_id] = answer.text
+        self.reused_ids.add(chunk_id)
         self.counts.reused += 1
         self._journal.append(ChunkReused, self._write(record), chunk_id=chunk_id, from_run=answer.run_id)
 

@@ -28,10 +28,10 @@ def sha256_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def check_output(output: Path, *, last_written: Callable[[Path], str | None], force: bool) -> None:
+def check_output(output: Path, *, written: Callable[[Path], frozenset[str]], force: bool) -> None:
     """Refuse, before anything is paid, an output that would overwrite what we did not write.
 
-    `last_written` gives the SHA-256 of what a run last wrote to a file ("" for a partial one). Raises
+    `written` gives the SHA-256 of all that runs wrote to a file ("" for one that grows). Raises
     `OutputExistsError`, or `UsageError` when the place cannot be written to.
     """
     folder = output.parent
@@ -43,8 +43,8 @@ def check_output(output: Path, *, last_written: Callable[[Path], str | None], fo
     for path in (output, incomplete_path(output), partial_path(output)):
         if force or not path.exists():
             continue
-        written = last_written(path)
-        if written is None or (written and (not path.is_file() or written != sha256_of(path.read_bytes()))):
+        known = written(path)
+        if "" not in known and (not path.is_file() or sha256_of(path.read_bytes()) not in known):
             raise OutputExistsError(path)
 
 

@@ -1,4 +1,4 @@
-"""Every question to the store, as functions of an open connection; each fetches all it needs and leaves no read open."""
+"""Every question to the store, as functions of an open connection; none leaves a read open."""
 
 from __future__ import annotations
 
@@ -88,10 +88,10 @@ def find_answer(connection: sqlite3.Connection, fingerprint: str, *, not_before:
     )
 
 
-def output_sha256(connection: sqlite3.Connection, path: str) -> str | None:
-    """The SHA-256 of what a run last wrote to this file, or None when none did."""
-    row = connection.execute("SELECT sha256 FROM outputs WHERE path = ?", (path,)).fetchone()
-    return row[0] if row else None
+def output_hashes(connection: sqlite3.Connection, path: str) -> frozenset[str]:
+    """The SHA-256 of everything that runs wrote to this file, or were about to; "" stands for a growing file."""
+    rows = connection.execute("SELECT sha256 FROM outputs WHERE path = ?", (path,)).fetchall()
+    return frozenset(row[0] for row in rows)
 
 
 def _answer(row: tuple[Any, ...] | None) -> AnswerRecord | None:

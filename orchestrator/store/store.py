@@ -70,6 +70,27 @@ class Store:
         """The answer of this id, or None."""
         return self._read(lambda connection: reads.answer(connection, answer_id))
 
+    def previous_chunks(self, *, name: str, before: str) -> list[ChunkRecord]:
+        """The chunks of the latest run of the plan `name` other than `before`; [] when there is none."""
+
+        def question(connection: sqlite3.Connection) -> list[ChunkRecord]:
+            run_id = reads.previous_run_id(connection, name=name, before=before)
+            return reads.chunks(connection, run_id) if run_id else []
+
+        return self._read(question)
+
+    def output_hashes(self, path: Path) -> frozenset[str]:
+        """The SHA-256 of everything that runs wrote to this file, or were about to; "" stands for a growing file."""
+        return self._read(lambda connection: reads.output_hashes(connection, str(path)))
+
+    def next_seq(self, run_id: str) -> int:
+        """The number after the last stored event's."""
+        return self._read(lambda connection: reads.next_seq(connection, run_id))
+
+    def ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        """The answer to several questions asked over one connection."""
+        return self._read(question)
+
     def is_held(self, run_id: str) -> bool:
         """Whether a live process is working on the run."""
         return is_held(self._locks, run_id)

@@ -17,7 +17,10 @@ from typing import Any
 from orchestrator.errors import StoreError
 from orchestrator.store.schema import connect
 
-Work = Callable[[sqlite3.Connection], Any]
+Connection = sqlite3.Connection
+"""What a job of the store gets to work with; others need not know which database it is."""
+
+Work = Callable[[Connection], Any]
 Done = Callable[[Any, StoreError | None], None]
 
 MAX_BATCH = 1000

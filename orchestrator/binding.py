@@ -1,0 +1,233 @@
+"""From what a caller asks for to a session that can start: files read, defaults filled in, the store opened."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from orchestrator.engine.clock import Clock
+from orchestrator.engine.control import RunControl
+from orchestrator.engine.gate import Bounds
+from orchestrator.engine.reuse import ReuseRules
+from orchestrator.engine.session import RunSession, RunSettings, Surroundings
+from orchestrator.engine.stitch import EXTENSIONS
+from orchestrator.errors import PlanChangedError, UsageError
+from orchestrator.plan.load import StdinText, load_plan, select
+from orchestrator.plan.model import Plan
+from orchestrator.plan.workload import InputText, Workload
+from orchestrator.runners.base import Runner
+from orchestrator.runners.choose import choose_runner
+from orchestrator.store import RunRecord, open_store
+
+DEFAULT_STORE = Path(".orchestrate") / "store.db"
+"""In the current folder."""
+
+NO_FILE = "-"
+"""As an output: no file at all."""
+
+Options = Mapping[str, Any]
+"""The options of `api.RunOptions`, already checked by their type there."""
+
+
+async def bind_new_run(
+    plan: Path | dict[str, Any] | Plan, options: Options, *, environment: Mapping[str, str]
+) -> RunSession:
+    """A session for a new run of `plan`. Raises `PlanError`, `UsageError` or `StoreError`; nothing is started."""
+    base_dir = Path(options.get("base_dir") or Path.cwd()).absolute()
+    root = Path(options["root"]).absolute() if options.get("root") else None
+    workload = await asyncio.to_thread(
+        load_plan, plan, inputs=options.get("inputs") or {}, root=root, base_dir=base_dir
+    )
+    only, until = tuple(options.get("only") or ()), tuple(options.get("until") or ())
+    if only or until:
+        workload = select(workload, only=only, until=until)
+    redo = tuple(options.get("redo") or ())
+    _require_chunks(workload, redo)
+    output = _output(workload, options.get("output"), default=bool(options.get("default_output")))
+    kept = {
+        "runner": _runner_name(options.get("runner")),
+        "claude": _text(options.get("claude")),
+        "output": NO_FILE if output is None else str(output),
+        "max_concurrency": options.get("max_concurrency"),
+        "max_cost_usd": options.get("max_cost_usd"),
+        "wait_for_limits": options.get("wait_for_limits", True),
+        "fresh": bool(options.get("fresh")),
+        "redo": redo,
+        "only": only,
+        "until": until,
+        "root": _text(root),
+        "is_file": isinstance(plan, Path),
+    }
+    clock = Clock()
+    now = clock.iso()
+    record = RunRecord(
+        run_id=_new_run_id(clock.epoch_s()),
+        name=workload.name,
+        plan_path=_text(workload.path),
+        base_dir=str(base_dir),
+        source=workload.source,
+        inputs={name: _input_record(each) for name, each in workload.inputs.items()},
+        files=dict(workload.files),
+        options=kept,
+        state="running",
+        reason="",
+        created_at=now,
+        updated_at=now,
+        elapsed_s=0.0,
+        result_path=None,
+    )
+    return _session(workload, record, resumed=False, options=options, environment=environment, clock=clock)
+
+
+async def bind_resumed_run(run_id: str, options: Options, *, environment: Mapping[str, str]) -> RunSession:
+    """A session that continues a run. Raises `UnknownRunError`, `PlanChangedError`, `PlanError` or `StoreError`."""
+    store = open_store(Path(options.get("store") or DEFAULT_STORE))
+    record = store.run(store.resolve(run_id))
+    kept = dict(record.options)
+    workload = await asyncio.to_thread(
+        load_plan,
+        _stored_plan(record),
+        inputs=_given_again(record),
+        root=Path(kept["root"]) if kept["root"] else None,
+        base_dir=Path(record.base_dir),
+    )
+    changed = _changes(record, workload)
+    if changed:
+        command = f"orchestrate {record.plan_path}" if record.plan_path else "run_plan(…)"
+        raise PlanChangedError(record.run_id, changed=changed, command=command)
+    if kept["only"] or kept["until"]:
+        workload = select(workload, only=tuple(kept["only"]), until=tuple(kept["until"]))
+    for name in ("max_concurrency", "max_cost_usd", "wait_for_limits"):
+        if options.get(name) is not None:
+            kept[name] = options[name]
+    if options.get("runner") is not None:
+        kept["runner"] = _runner_name(options["runner"])
+    if options.get("claude") is not None:
+        kept["claude"] = str(options["claude"])
+    if options.get("output") is not None:
+        kept["output"] = str(_output(workload, options["output"], default=False) or NO_FILE)
+    record = replace(record, options=kept)
+    return _session(workload, record, resumed=True, options=options, environment=environment, clock=Clock())
+
+
+def _session(
+    workload: Workload,
+    record: RunRecord,
+    *,
+    resumed: bool,
+    options: Options,
+    environment: Mapping[str, str],
+    clock: Clock,
+) -> RunSession:
+    kept, limits = record.options, workload.plan.limits
+    runner: Runner | str | None = options.get("runner")
+    if runner is None or isinstance(runner, str):
+        claude = Path(kept["claude"]) if kept["claude"] else None
+        chosen = options.get("environment")
+        runner = choose_runner(kept["runner"], claude=claude, environment=environment if chosen is None else chosen)
+    on_event = options.get("on_event")
+    settings = RunSettings(
+        max_concurrency=kept["max_concurrency"] or limits.max_concurrency,
+        max_cost_usd=kept["max_cost_usd"] or limits.max_cost_usd,
+        bounds=Bounds(
+            max_wall_s=limits.max_wall_s,
+            max_same_failure=limits.max_same_failure,
+            wait_for_limits=kept["wait_for_limits"],
+        ),
+        rules=ReuseRules(fresh=kept["fresh"], redo=frozenset(kept["redo"])),
+        output=None if kept["output"] == NO_FILE else Path(kept["output"]),
+        force=bool(options.get("force")),
+    )
+    surroundings = Surroundings(
+        store=open_store(Path(options.get("store") or DEFAULT_STORE), create=True),
+        runner=runner,
+        control=options.get("control") or RunControl(),
+        clock=clock,
+        confirm=options.get("confirm"),
+    )
+    return RunSession(
+        workload,
+        record=record,
+        resumed=resumed,
+        settings=settings,
+        surroundings=surroundings,
+        observers=[on_event] if on_event is not None else [],
+    )
+
+
+def _output(workload: Workload, asked: Path | str | None, *, default: bool) -> Path | None:
+    if asked is not None:
+        return None if str(asked) == NO_FILE else Path(asked).absolute()
+    if workload.output is not None or not default:
+        return workload.output
+    return Path.cwd() / f"{workload.name}.result.{EXTENSIONS[workload.stitch_format]}"
+
+
+def _require_chunks(workload: Workload, ids: tuple[str, ...]) -> None:
+    unknown = [each for each in ids if each not in workload.chunks]
+    if unknown:
+        raise UsageError(f"no chunk {unknown[0]!r} to run again; there are {', '.join(workload.chunks)}")
+
+
+def _new_run_id(epoch_s: float) -> str:
+    """Sorts by time; the random end tells apart what began in the same second."""
+    return f"{datetime.fromtimestamp(epoch_s, UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
+def _runner_name(runner: Runner | str | None) -> str:
+    return runner if isinstance(runner, str) else runner.kind if runner is not None else "claude"
+
+
+def _text(path: Path | str | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def _input_record(given: InputText) -> dict[str, Any]:
+    """Enough to read the input again: texts that stand nowhere else are kept whole."""
+    record: dict[str, Any] = {"given": given.given, "sha256": given.sha256}
+    if given.given in ("stdin", "set"):
+        record["text"] = given.text
+    elif given.path is not None:
+        record["path"] = str(given.path)
+    return record
+
+
+def _given_again(record: RunRecord) -> dict[str, str | Path | StdinText]:
+    given: dict[str, str | Path | StdinText] = {}
+    for name, each in record.inputs.items():
+        match each["given"]:
+            case "file":
+                given[name] = Path(each["path"])
+            case "stdin":
+                given[name] = StdinText(each["text"])
+            case "set":
+                given[name] = each["text"]
+            case _:
+                pass
+    return given
+
+
+def _stored_plan(record: RunRecord) -> Path | dict[str, Any]:
+    if record.options["is_file"] and record.plan_path is not None:
+        return Path(record.plan_path)
+    return json.loads(record.source)
+
+
+def _changes(record: RunRecord, workload: Workload) -> list[str]:
+    """What differs from when the run began: the plan, or files and inputs by name."""
+    changed = ["the plan"] if workload.source != record.source else []
+    paths = sorted({*record.files, *workload.files})
+    changed += [path for path in paths if record.files.get(path) != workload.files.get(path)]
+    names = sorted({*record.inputs, *workload.inputs})
+    for name in names:
+        before, now = record.inputs.get(name), workload.inputs.get(name)
+        known = now is not None and now.path is not None and str(now.path) in changed
+        if not known and (before is None or now is None or before["sha256"] != now.sha256):
+            changed.append(f"input {name}")
+    return changed

@@ -1,0 +1,144 @@
+"""From a chunk whose inputs are there to its stored answer, or to the reason why it has to run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+from orchestrator.engine.clock import Clock
+from orchestrator.engine.forecast import Forecast, find_reusable
+from orchestrator.engine.journal import Journal
+from orchestrator.engine.ledger import Ledger
+from orchestrator.engine.mailbox import Mailbox
+from orchestrator.engine.render import answer_values, fingerprint, input_values, system_prompt, template_values
+from orchestrator.engine.reuse import ReuseRules, reason_to_run
+from orchestrator.plan.workload import Workload
+from orchestrator.store import AnswerRecord
+from orchestrator.store.reads import answer as read_answer
+
+
+@dataclass(slots=True)
+class _Flight:
+    """A prompt under way; chunks with the same fingerprint wait for its answer."""
+
+    followers: list[str] = field(default_factory=list[str])
+
+
+class Lookup:
+    """Calls `on_found` or `on_missing` for each chunk given to `begin`, through the mailbox.
+
+    Of several chunks with one fingerprint only the first is called missing; the others wait for its answer.
+    """
+
+    def __init__(
+        self,
+        workload: Workload,
+        *,
+        ledger: Ledger,
+        journal: Journal,
+        mailbox: Mailbox,
+        rules: ReuseRules,
+        forecast: Forecast,
+        clock: Clock,
+        runner_kind: str,
+        on_found: Callable[[str], None],
+        on_missing: Callable[[str], None],
+    ) -> None:
+        self.context = system_prompt(workload)
+        self.pending = 0
+        """Chunks whose answer is being looked for."""
+        self._workload = workload
+        self._ledger = ledger
+        self._journal = journal
+        self._mailbox = mailbox
+        self._rules = rules
+        self._forecast = forecast
+        self._clock = clock
+        self._runner_kind = runner_kind
+        self._on_found = on_found
+        self._on_missing = on_missing
+        self._inputs = input_values(workload)
+        self._fingerprints: dict[str, str] = {}
+        self._why: dict[str, str] = {}
+        self._flights: dict[str, _Flight] = {}
+
+    def prompt(self, chunk_id: str) -> str:
+        """The chunk's rendered prompt. Raises `TemplateProblem` or `RenderTooLarge`."""
+        chunk = self._workload.chunks[chunk_id]
+        chunks = answer_values(chunk.references, answers=self._ledger.answers, gaps=self._ledger.gaps)
+        return chunk.template.render(template_values(self._workload, inputs=self._inputs, chunks=chunks))
+
+    def fingerprint(self, chunk_id: str) -> str:
+        """The fingerprint of a chunk that was looked up."""
+        return self._fingerprints[chunk_id]
+
+    def why(self, chunk_id: str) -> str:
+        """Why a chunk that was looked up has to run."""
+        return self._why.get(chunk_id, "")
+
+    def begin(self, chunk_id: str) -> None:
+        """Look the chunk up. Raises `TemplateProblem` or `RenderTooLarge` when it has no prompt."""
+        chunk = self._workload.chunks[chunk_id]
+        prospect = self._forecast.prospects.get(chunk_id)
+        self._fingerprints[chunk_id] = (
+            prospect.fingerprint
+            if prospect is not None
+            else fingerprint(chunk, prompt=self.prompt(chunk_id), context=self.context, runner=self._runner_kind)
+        )
+        refusal = self._rules.refusal(chunk)
+        look = find_reusable(
+            chunk,
+            fingerprint=self._fingerprints[chunk_id],
+            own=self._ledger.records[chunk_id],
+            refusal=refusal,
+            now_s=self._clock.epoch_s(),
+        )
+        self.pending += 1
+        self._journal.do(look, partial(self._answered, chunk_id, refusal))
+
+    def answered(self, chunk_id: str) -> None:
+        """The chunk has a stored answer now: it serves those that waited for it."""
+        flight = self._flights.pop(self._fingerprints[chunk_id], None)
+        answer_id = self._ledger.records[chunk_id].answer_id or 0
+        for follower in flight.followers if flight else ():
+            self.pending += 1
+            self._journal.do(partial(read_answer, answer_id=answer_id), partial(self._answered, follower, ""))
+
+    def failed(self, chunk_id: str) -> None:
+        """The chunk gets no answer: the first of those that waited has to run itself."""
+        digest = self._fingerprints.get(chunk_id, "")
+        flight = self._flights.pop(digest, None)
+        if flight is not None and flight.followers:
+            leader, *rest = flight.followers
+            self._flights[digest] = _Flight(rest)
+            self._on_missing(leader)
+
+    def _answered(self, chunk_id: str, refusal: str, answer: AnswerRecord | None) -> None:
+        self._mailbox.post(partial(self._settle, chunk_id, refusal, answer))
+
+    def _settle(self, chunk_id: str, refusal: str, answer: AnswerRecord | None) -> None:
+        self.pending -= 1
+        digest = self._fingerprints[chunk_id]
+        if answer is not None:
+            self._ledger.reused(chunk_id, answer, fingerprint=digest)
+            self._on_found(chunk_id)
+            return
+        chunk = self._workload.chunks[chunk_id]
+        self._why[chunk_id] = refusal or reason_to_run(
+            chunk,
+            fingerprint=digest,
+            earlier=self._forecast.earlier.get(chunk_id),
+            changed_upstream=[each for each in chunk.upstream if self._is_new(each)],
+        )
+        flight = self._flights.get(digest)
+        if flight is not None and chunk.reuse != "never":
+            flight.followers.append(chunk_id)
+            return
+        self._flights.setdefault(digest, _Flight())
+        self._on_missing(chunk_id)
+
+    def _is_new(self, chunk_id: str) -> bool:
+        """Whether the chunk got another answer than the latest earlier run gave it."""
+        earlier = self._forecast.earlier.get(chunk_id)
+        return earlier is None or earlier.answer_id != self._ledger.records[chunk_id].answer_id

@@ -1,0 +1,130 @@
+"""What a run hands back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.engine.ledger import Ledger
+from orchestrator.engine.policy import StopClass
+from orchestrator.engine.stitch import Stitched
+from orchestrator.errors import RunIncompleteError
+from orchestrator.events import ChunkStatus, RunStatus
+from orchestrator.plan.workload import Workload
+from orchestrator.store import ChunkRecord
+
+EXIT_CODES: dict[StopClass, int] = {"interrupted": 130, "environment": 3, "stopped": 4}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkOutcome:
+    """How one chunk ended. `text` is None without an answer; `reason` then says why, else why it ran or was reused.
+
+    `reused` is set when nothing was paid in this process; tokens, cost (US dollars) and seconds cover every attempt of
+    the run.
+    """
+
+    id: str
+    status: ChunkStatus
+    text: str | None
+    reused: bool
+    reason: str
+    attempts: int
+    elapsed_s: float
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float
+    model: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """The end of a run.
+
+    status: complete (every chunk has an answer), partial (some have), failed (nothing to stitch), or stopped (work is
+    left, and the run can be resumed).
+    text: the stitched result, with a visible gap where an answer is missing.
+    data: the JSON value of a `json` or `jsonl` result, else None.
+    chunks: every chunk by id, in plan order.
+    output: the file that holds `text`, or None when none was written.
+    reason: why a stopped run stopped, else "".
+    """
+
+    run_id: str
+    status: RunStatus
+    text: str
+    data: Any
+    chunks: Mapping[str, ChunkOutcome]
+    cost_usd: float
+    output: Path | None
+    stop_class: StopClass
+    reason: str
+
+    @property
+    def exit_code(self) -> int:
+        """What the command line exits with: 0, 1, 3, 4 or 130."""
+        return EXIT_CODES.get(self.stop_class, 0 if self.status == "complete" else 1)
+
+    def raise_for_failure(self) -> RunResult:
+        """The same result when it is complete. Raises `RunIncompleteError` otherwise."""
+        if self.status == "complete":
+            return self
+        reasons = {chunk.id: chunk.reason for chunk in self.chunks.values() if chunk.text is None}
+        raise RunIncompleteError(self.run_id, status=self.status, reasons=reasons)
+
+
+def run_status(workload: Workload, *, answers: Mapping[str, str], stop_class: StopClass) -> RunStatus:
+    """How a run stands: complete only when every chunk has its answer."""
+    if all(chunk_id in answers for chunk_id in workload.chunks):
+        return "complete"
+    if stop_class:
+        return "stopped"
+    return "partial" if any(chunk_id in answers for chunk_id in workload.stitch_chunks) else "failed"
+
+
+def make_result(
+    *,
+    run_id: str,
+    status: RunStatus,
+    stitched: Stitched,
+    written: Path | None,
+    ledger: Ledger,
+    stop: tuple[StopClass, str],
+) -> RunResult:
+    """The result of a run from what its parts know at the end."""
+    return RunResult(
+        run_id=run_id,
+        status=status,
+        text=stitched.text,
+        data=stitched.data,
+        chunks={
+            chunk_id: _outcome(record, text=ledger.answers.get(chunk_id), reused=chunk_id in ledger.reused_ids)
+            for chunk_id, record in ledger.records.items()
+        },
+        cost_usd=round(ledger.cost_usd, 6),
+        output=written,
+        stop_class=stop[0],
+        reason=stop[1],
+    )
+
+
+def _outcome(record: ChunkRecord, *, text: str | None, reused: bool) -> ChunkOutcome:
+    reason = record.why
+    if text is None:
+        because = f"{record.because} has no answer" if record.because else "not run"
+        reason = record.message or because
+    return ChunkOutcome(
+        id=record.chunk_id,
+        status=record.status,
+        text=text,
+        reused=reused,
+        reason=reason,
+        attempts=record.attempts,
+        elapsed_s=record.elapsed_s,
+        input_tokens=record.input_tokens,
+        output_tokens=record.output_tokens,
+        cost_usd=record.cost_usd,
+        model=record.model,
+    )
