@@ -14,12 +14,16 @@ _PIECE_BYTES = 4096
 
 
 class Sink:
-    """Writes text to a file descriptor. `written` counts bytes; `broken` is set when the reader is gone."""
+    """Writes text to a file descriptor.
+
+    `written` counts bytes; when no more can be written, `broken` is set and `error` says why.
+    """
 
     def __init__(self, descriptor: int, *, encoding: str = "utf-8") -> None:
         self.encoding = encoding
         self.written = 0
         self.broken = False
+        self.error: OSError | None = None
         self._descriptor = descriptor
         self._held: list[str] = []
 
@@ -53,9 +57,9 @@ class Sink:
                 # Somebody who shares the descriptor made it non-blocking.
                 select.select([], [self._descriptor], [])
                 continue
-            except OSError:
+            except OSError as error:
                 # EPIPE after `| head`, EIO when the terminal is gone, ENOSPC for a log: the run goes on without us.
-                self.broken = True
+                self.broken, self.error = True, error
                 return
             self.written += sent
             piece = piece[sent:]

