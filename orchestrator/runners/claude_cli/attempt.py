@@ -1,0 +1,141 @@
+"""One attempt on the real CLI: a process, its output read as it comes, its limits kept, its end awaited."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.runners.base import OnProgress
+from orchestrator.runners.claude_cli.framing import LineFramer
+from orchestrator.runners.claude_cli.limits import Limit, Times, limit_of
+from orchestrator.runners.claude_cli.messages import parse_line
+from orchestrator.runners.claude_cli.process import ChildProcess, Timing
+from orchestrator.runners.claude_cli.transcript import Transcript
+from orchestrator.runners.claude_cli.verdict import Ending
+from orchestrator.runners.claude_cli.watchdog import Watchdog
+
+LEFT_BEHIND_S = 0.5
+"""How long output may stay open after the process exited, before what holds it is ended."""
+
+
+@dataclass(slots=True)
+class Starts:
+    """How many processes of one runner are starting at this moment; they slow each other down."""
+
+    count: int = 0
+
+
+class Attempt:
+    """State of one attempt: what was heard, and when. Make one for each, and await `run` once."""
+
+    def __init__(self, *, timeout_s: float, timing: Timing, starts: Starts, on_progress: OnProgress) -> None:
+        self._timeout_s = timeout_s
+        self._timing = timing
+        self._starts = starts
+        self._starts_peak = 1
+        self._starting = False
+        self._on_progress = on_progress
+        self._told_chars = 0
+        self._framer = LineFramer()
+        self._times = Times(started=time.monotonic())
+        self._result_at: float | None = None
+        self._child: ChildProcess | None = None
+        self.transcript = Transcript()
+
+    async def run(
+        self, command: Sequence[str], *, environment: Mapping[str, str], folder: Path, data: bytes, watchdog: Watchdog
+    ) -> Ending:
+        """Run `command`, give it `data`, listen until it is over. Returns when its group is gone.
+
+        Raises `OSError` when it cannot be started. Cancelling ends the group and propagates.
+        """
+        self._starts.count += 1
+        self._starting = True
+        try:
+            self._times.started = time.monotonic()
+            self._child = await ChildProcess.start(
+                command,
+                environment=environment,
+                folder=folder,
+                data=data,
+                on_output=self._hear,
+                watchdog=watchdog,
+                timing=self._timing,
+            )
+            return await self._accompany(self._child)
+        finally:
+            self._started()
+
+    async def _accompany(self, child: ChildProcess) -> Ending:
+        limit: Limit | None = None
+        ended_by_us = False
+        try:
+            limit = await self._listen(child)
+            ended_by_us = child.exited_at is None
+        finally:
+            await child.end()
+        timeout = limit if ended_by_us and not self.transcript.results else None
+        return Ending(
+            exit_code=child.exit_code,
+            stderr_tail=child.stderr_tail,
+            incomplete=self._framer.finish() is not None,
+            ended_by_us=ended_by_us,
+            timeout=timeout.error_type if timeout else None,
+            limit_s=timeout.seconds if timeout else 0.0,
+        )
+
+    async def _listen(self, child: ChildProcess) -> Limit | None:
+        """Until the process is finished, or a limit is reached, which is returned."""
+        while not child.finished:
+            child.changed.clear()
+            limit = self._limit(child)
+            left = limit.at - time.monotonic()
+            if left <= 0:
+                return limit
+            try:
+                await asyncio.wait_for(child.changed.wait(), left)
+            except TimeoutError:
+                continue
+        return None
+
+    def _limit(self, child: ChildProcess) -> Limit:
+        timing, times = self._timing, self._times
+        times.written = child.written_at
+        self._starts_peak = max(self._starts_peak, self._starts.count)
+        crowd = max(1.0, self._starts_peak / timing.starts_at_once)
+        limit = limit_of(times, timeout_s=self._timeout_s, start_s=timing.start_s * crowd, extension=timing.extension)
+        if child.exited_at is not None:
+            return Limit(at=child.exited_at + LEFT_BEHIND_S, error_type=limit.error_type, seconds=LEFT_BEHIND_S)
+        if self._result_at is not None:
+            return Limit(at=self._result_at + timing.exit_s, error_type=limit.error_type, seconds=timing.exit_s)
+        return limit
+
+    def _hear(self, data: bytes) -> None:
+        now = time.monotonic()
+        self._times.last_output = now
+        for line in self._framer.feed(data):
+            self.transcript.add(parse_line(line))
+        if self._times.first_line is None and self.transcript.lines:
+            self._times.first_line = now
+            self._started()
+            self._wake()
+        if self._result_at is None and self.transcript.results:
+            self._result_at = now
+            self._wake()
+        chars = self.transcript.output_chars
+        if chars != self._told_chars:
+            self._times.last_text = now
+            self._told_chars = chars
+            self._on_progress(chars)
+
+    def _started(self) -> None:
+        if self._starting:
+            self._starting = False
+            self._starts.count -= 1
+
+    def _wake(self) -> None:
+        if self._child is not None:
+            self._child.changed.set()

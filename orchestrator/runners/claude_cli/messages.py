@@ -1,0 +1,319 @@
+"""Lines to typed messages: the second pure step.
+
+The stream's vocabulary grows with every release, so what is not known is skipped and counted by its type, and a
+field of an unexpected type reads as absent. Line types as seen in 2.1.328 and 2.1.330.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from orchestrator.runners.base import Usage
+
+SYNTHETIC_MODEL = "<synthetic>"
+"""The model name on assistant lines that the CLI wrote itself, to tell an error (2.1.328)."""
+
+EXCERPT_CHARS = 120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Init:
+    """First line of a session. `api_key_source` is `none` when a subscription login pays."""
+
+    session_id: str
+    model: str
+    api_key_source: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssistantLine:
+    """One complete content block or more of an answer; `error` and what follows is set on lines of the CLI's own."""
+
+    text: str
+    model: str
+    message_id: str
+    stop_reason: str
+    nested: bool
+    refused: bool
+    error: str
+    api_error: str
+    status: int | None
+    api_error_type: str
+    resets_at: float | None
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the CLI wrote this itself; such text is never part of an answer."""
+        return self.model == SYNTHETIC_MODEL or bool(self.error or self.api_error or self.status)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserLine:
+    """What was said to the model. `synthetic` when the CLI said it by itself, to make the model go on."""
+
+    text: str
+    synthetic: bool
+    refused: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextDelta:
+    """Characters of answer text, for showing progress only."""
+
+    chars: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamMark:
+    """A boundary in the stream of deltas: those before it are void, or stand complete in an assistant line."""
+
+    stop_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimit:
+    """State of a subscription's allowance; comes on every session, `allowed` is no limit."""
+
+    status: str
+    resets_at: float | None
+    limit_type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiRetry:
+    """The CLI asks the API again by itself."""
+
+    status: int | None
+    error: str
+    delay_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusalNote:
+    """A system line that tells of a refusal, such as `model_refusal_no_fallback`."""
+
+    subtype: str
+    explanation: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultLine:
+    """End of the turn. `is_error` is None when the field is missing or no truth value."""
+
+    subtype: str
+    is_error: bool | None
+    terminal_reason: str
+    stop_reason: str
+    num_turns: int
+    text: str | None
+    errors: tuple[str, ...]
+    status: int | None
+    api_error: str
+    api_error_type: str
+    cost_usd: float
+    usage: Usage
+    models: tuple[str, ...]
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """A line of a type that means nothing here."""
+
+    type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Malformed:
+    """A line that is no JSON object. Its length and beginning say what it was."""
+
+    excerpt: str
+    length: int
+
+
+Message = (
+    Init
+    | AssistantLine
+    | UserLine
+    | TextDelta
+    | StreamMark
+    | RateLimit
+    | ApiRetry
+    | RefusalNote
+    | ResultLine
+    | Skipped
+    | Malformed
+)
+
+Fields = Mapping[str, Any]
+
+
+def parse_line(line: bytes) -> Message:
+    """The message that stands on a line. Never raises: what cannot be read comes back as `Malformed` or `Skipped`."""
+    if not line.strip():
+        return Skipped(type="blank")
+    try:
+        value: object = json.loads(line.decode("utf-8"))
+    except (ValueError, RecursionError):
+        return _malformed(line)
+    if not isinstance(value, dict):
+        return _malformed(line)
+    fields = cast("Fields", value)
+    kind = _text(fields, "type")
+    reader = _READERS.get(kind)
+    return reader(fields) if reader else Skipped(type=kind or "without type")
+
+
+def _malformed(line: bytes) -> Malformed:
+    return Malformed(excerpt=line[:EXCERPT_CHARS].decode("utf-8", "replace"), length=len(line))
+
+
+def _system(fields: Fields) -> Message:
+    subtype = _text(fields, "subtype")
+    if subtype == "init":
+        return Init(
+            session_id=_text(fields, "session_id"),
+            model=_text(fields, "model"),
+            api_key_source=_text(fields, "apiKeySource"),
+            version=_text(fields, "claude_code_version"),
+        )
+    if subtype == "api_retry":
+        delay_ms = _number(fields, "retry_delay_ms") or 0.0
+        return ApiRetry(status=_status(fields, "error_status"), error=_text(fields, "error"), delay_ms=delay_ms)
+    if subtype.startswith("model_refusal"):
+        return RefusalNote(subtype=subtype, explanation=_text(fields, "api_refusal_explanation"))
+    return Skipped(type=f"system/{subtype}")
+
+
+def _assistant(fields: Fields) -> Message:
+    message = _object(fields, "message")
+    limit = _object(_object(fields, "api_error_params"), "rate_limit_info")
+    return AssistantLine(
+        text=_content_text(message.get("content")),
+        model=_text(message, "model"),
+        message_id=_text(message, "id"),
+        stop_reason=_text(message, "stop_reason"),
+        nested=bool(fields.get("parent_tool_use_id")),
+        refused=bool(fields.get("refused_message_id")) or message.get("stop_reason") == "refusal",
+        error=_text(fields, "error"),
+        api_error=_text(fields, "api_error"),
+        status=_status(fields, "api_error_status"),
+        api_error_type=_text(fields, "api_error_type"),
+        resets_at=_number(limit, "resetsAt"),
+    )
+
+
+def _user(fields: Fields) -> Message:
+    return UserLine(
+        text=_content_text(_object(fields, "message").get("content")),
+        synthetic=fields.get("isSynthetic") is True,
+        refused=bool(fields.get("refused_message_id")),
+    )
+
+
+def _stream_event(fields: Fields) -> Message:
+    event = _object(fields, "event")
+    kind = _text(event, "type")
+    if fields.get("parent_tool_use_id"):
+        return Skipped(type="nested stream_event")
+    if kind == "content_block_delta":
+        delta = _object(event, "delta")
+        if delta.get("type") == "text_delta":
+            return TextDelta(chars=len(_text(delta, "text")))
+    elif kind in {"message_start", "content_block_start"}:
+        return StreamMark()
+    elif kind == "message_delta":
+        return StreamMark(stop_reason=_text(_object(event, "delta"), "stop_reason"))
+    return Skipped(type=f"stream_event/{kind}")
+
+
+def _rate_limit(fields: Fields) -> Message:
+    limit = _object(fields, "rate_limit_info")
+    return RateLimit(
+        status=_text(limit, "status"),
+        resets_at=_number(limit, "resetsAt"),
+        limit_type=_text(limit, "rateLimitType"),
+    )
+
+
+def _result(fields: Fields) -> Message:
+    is_error = fields.get("is_error")
+    errors = fields.get("errors")
+    models = _object(fields, "modelUsage")
+    return ResultLine(
+        subtype=_text(fields, "subtype"),
+        is_error=is_error if isinstance(is_error, bool) else None,
+        terminal_reason=_text(fields, "terminal_reason"),
+        stop_reason=_text(fields, "stop_reason"),
+        num_turns=int(_number(fields, "num_turns") or 0),
+        text=_text(fields, "result") if isinstance(fields.get("result"), str) else None,
+        errors=tuple(str(error) for error in cast("list[object]", errors)) if isinstance(errors, list) else (),
+        status=_status(fields, "api_error_status"),
+        api_error=_text(fields, "api_error"),
+        api_error_type=_text(fields, "api_error_type"),
+        cost_usd=max(0.0, _number(fields, "total_cost_usd") or 0.0),
+        usage=_usage(_object(fields, "usage"), models),
+        models=tuple(models),
+        session_id=_text(fields, "session_id"),
+    )
+
+
+def _usage(usage: Fields, models: Fields) -> Usage:
+    """Tokens of the whole turn. `modelUsage` makes the cost; `usage` is empty on some errors (2.1.328)."""
+    each = [cast("Fields", model) for model in models.values() if isinstance(model, dict)]
+
+    def total(name: str, plain_name: str) -> int:
+        of_models = sum(int(_number(model, name) or 0) for model in each)
+        return max(0, of_models or int(_number(usage, plain_name) or 0))
+
+    return Usage(
+        input_tokens=total("inputTokens", "input_tokens"),
+        output_tokens=total("outputTokens", "output_tokens"),
+        cache_read_tokens=total("cacheReadInputTokens", "cache_read_input_tokens"),
+        cache_write_tokens=total("cacheCreationInputTokens", "cache_creation_input_tokens"),
+    )
+
+
+def _content_text(content: object) -> str:
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        return ""
+    blocks = [cast("Fields", block) for block in cast("list[object]", content) if isinstance(block, dict)]
+    return "".join(_text(block, "text") for block in blocks if block.get("type") == "text")
+
+
+def _object(fields: Fields, name: str) -> Fields:
+    value = fields.get(name)
+    return cast("Fields", value) if isinstance(value, dict) else {}
+
+
+def _text(fields: Fields, name: str) -> str:
+    value = fields.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _number(fields: Fields, name: str) -> float | None:
+    value = fields.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) < 1e15 else None
+
+
+def _status(fields: Fields, name: str) -> int | None:
+    number = _number(fields, name)
+    return int(number) if number is not None and 100 <= number <= 999 else None
+
+
+_READERS: Mapping[str, Callable[[Fields], Message]] = {
+    "system": _system,
+    "assistant": _assistant,
+    "user": _user,
+    "stream_event": _stream_event,
+    "rate_limit_event": _rate_limit,
+    "result": _result,
+}

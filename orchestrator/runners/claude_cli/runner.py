@@ -1,0 +1,137 @@
+"""The runner `claude`: every attempt is a fresh process of the real Claude CLI."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from orchestrator.errors import RunnerUnavailableError
+from orchestrator.runners.base import Failure, FailureClass, OnProgress, Reply, Request, RunnerInfo
+from orchestrator.runners.claude_cli.attempt import Attempt, Starts
+from orchestrator.runners.claude_cli.classify import explain
+from orchestrator.runners.claude_cli.command import arguments, child_environment, prompt_line
+from orchestrator.runners.claude_cli.locate import Installation, find_claude, probe
+from orchestrator.runners.claude_cli.process import Timing
+from orchestrator.runners.claude_cli.verdict import judge
+from orchestrator.runners.claude_cli.watchdog import Watchdog
+
+DEFAULT_TEMPORARY_FOLDER = "/tmp"
+"""Where the private folder goes when `TMPDIR` is not set."""
+
+
+class ClaudeCliRunner:
+    """Answers prompts with the Claude CLI that is installed.
+
+    `claude` is the program to use instead of the one that is found; `environment` is all that is known of the
+    outside: the CLI gets an allow-listed part of it. `open` first, `close` in the end, both from the loop that runs the
+    attempts. Nothing that was started outlives `close`, or this process by more than 2 seconds.
+    """
+
+    def __init__(
+        self, *, claude: Path | None = None, environment: Mapping[str, str], timing: Timing | None = None
+    ) -> None:
+        self._given = claude
+        self._environment = environment
+        self._child_environment = child_environment(environment)
+        self._timing = timing or Timing()
+        self._starts = Starts()
+        self._installation: Installation | None = None
+        self._folder: Path | None = None
+        self._watchdog: Watchdog | None = None
+
+    @property
+    def kind(self) -> str:
+        """`claude`."""
+        return "claude"
+
+    @property
+    def claude_path(self) -> Path:
+        """The program that `open` found. Raises `RuntimeError` before that."""
+        return self._opened()[0].path
+
+    async def open(self) -> RunnerInfo:
+        """Find the CLI, ask what it knows and who is logged in, and make the private folder.
+
+        Raises `RunnerUnavailableError` when it is missing, too old, does not run, or is not logged in.
+        """
+        if self._installation is None:
+            path = find_claude(explicit=self._given, environment=self._environment)
+            folder, watchdog = self._make_folder()
+            try:
+                self._installation = await probe(
+                    path,
+                    environment=self._child_environment,
+                    folder=folder / "empty",
+                    watchdog=watchdog,
+                    timing=self._timing,
+                )
+            except BaseException:
+                await self.close()
+                raise
+        return RunnerInfo(version=self._installation.version, login=self._installation.login)
+
+    async def run(self, request: Request, *, on_progress: OnProgress) -> Reply | Failure:
+        """Make one attempt in a process of its own; it is gone when this returns, or raises on cancellation."""
+        installation, folder, watchdog = self._opened()
+        attempt = Attempt(
+            timeout_s=request.timeout_s, timing=self._timing, starts=self._starts, on_progress=on_progress
+        )
+        try:
+            flags = arguments(
+                request, system_prompt_file=_context_file(folder, request.context), features=installation.features
+            )
+            ending = await attempt.run(
+                [str(installation.path), *flags],
+                environment=self._child_environment,
+                folder=folder / "empty",
+                data=prompt_line(request.prompt),
+                watchdog=watchdog,
+            )
+        except OSError as error:
+            what = f"{installation.path} could not be started: {error.strerror or error}"
+            return Failure(error_type=FailureClass.ENVIRONMENT, message=explain(FailureClass.ENVIRONMENT, what))
+        return judge(attempt.transcript, ending, now=time.time())
+
+    async def close(self) -> None:
+        """Have everything ended that is still recorded, and the private folder removed, within some seconds."""
+        watchdog, self._watchdog = self._watchdog, None
+        self._installation = self._folder = None
+        if watchdog is not None:
+            await asyncio.to_thread(watchdog.stop)
+
+    def _opened(self) -> tuple[Installation, Path, Watchdog]:
+        if self._installation is None or self._folder is None or self._watchdog is None:
+            raise RuntimeError("the runner is not open; await open() first")
+        return self._installation, self._folder, self._watchdog
+
+    def _make_folder(self) -> tuple[Path, Watchdog]:
+        """The watchdog comes first: it removes the folder even if we die on the next line."""
+        parent = Path(self._environment.get("TMPDIR") or DEFAULT_TEMPORARY_FOLDER)
+        folder = parent / f"orchestrate-{secrets.token_hex(8)}"
+        watchdog = Watchdog(folder=folder)
+        try:
+            watchdog.ensure()
+            folder.mkdir(mode=0o700)
+            (folder / "empty").mkdir(mode=0o700)
+        except OSError as error:
+            watchdog.stop()
+            raise RunnerUnavailableError(
+                f"no private folder could be made in {parent}: {error.strerror or error}",
+                remedy="Set TMPDIR to a folder that you may write to.",
+            ) from error
+        self._folder, self._watchdog = folder, watchdog
+        return folder, watchdog
+
+
+def _context_file(folder: Path, context: str) -> Path:
+    """The file that holds this system prompt; one for each distinct text, so that equal requests stay equal."""
+    name = hashlib.sha256(context.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    file = folder / f"context-{name}.txt"
+    if not file.exists():
+        file.touch(mode=0o600)
+        file.write_bytes(context.encode("utf-8", "replace"))
+    return file

@@ -1,0 +1,138 @@
+"""What was said in one attempt, folded from its messages; no I/O, no clock."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from orchestrator.runners.claude_cli.messages import (
+    ApiRetry,
+    AssistantLine,
+    Init,
+    Malformed,
+    Message,
+    RateLimit,
+    RefusalNote,
+    ResultLine,
+    Skipped,
+    StreamMark,
+    TextDelta,
+    UserLine,
+)
+
+CONTINUATIONS = (
+    ("ceiling", "Output token limit hit"),
+    ("cut", "cut off mid-stream"),
+    ("empty", "no visible output"),
+    ("refusal", "safety classifier"),
+)
+"""Why the CLI made the model go on, by words of what it said to it (2.1.328, 2.1.330)."""
+
+
+@dataclass(slots=True)
+class Seam:
+    """A place where the answer was cut and went on: after `chars` characters of it, for `reason`."""
+
+    reason: str
+    chars: int
+
+
+class Transcript:
+    """State of one attempt. Feed it every message in order with `add`; read it at any time."""
+
+    def __init__(self) -> None:
+        self.init: Init | None = None
+        self.results: list[ResultLine] = []
+        self.errors: list[AssistantLine] = []
+        self.refusals: list[str] = []
+        self.seams: list[Seam] = []
+        self.rejected: RateLimit | None = None
+        self.retry: ApiRetry | None = None
+        self.retries = 0
+        self.model = ""
+        self.malformed: list[Malformed] = []
+        self.skipped: Counter[str] = Counter()
+        self.lines = 0
+        self._texts: list[str] = []
+        self._complete_chars = 0
+        self._delta_chars = 0
+
+    @property
+    def text(self) -> str:
+        """The answer: the text blocks of the model's own lines, in order. Half a surrogate pair becomes U+FFFD."""
+        joined = "".join(self._texts)
+        try:
+            joined.encode("utf-8")
+        except UnicodeEncodeError:
+            return joined.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return joined
+
+    @property
+    def output_chars(self) -> int:
+        """Characters of the answer seen so far. Falls back when the CLI starts an answer again."""
+        return self._complete_chars + self._delta_chars
+
+    def add(self, message: Message) -> None:
+        """Take the next message in."""
+        self.lines += 1
+        match message:
+            case TextDelta(chars=chars):
+                self.retry = None
+                self._delta_chars += chars
+            case StreamMark(stop_reason=stop_reason):
+                self._mark(stop_reason)
+            case AssistantLine():
+                self._assistant(message)
+            case UserLine():
+                self._user(message)
+            case ApiRetry():
+                self.retry, self.retries, self._delta_chars = message, self.retries + 1, 0
+            case RateLimit():
+                self.rejected = message if message.status == "rejected" else None
+            case RefusalNote():
+                self.refusals.append(message.explanation or message.subtype)
+            case ResultLine():
+                self.results.append(message)
+                if message.stop_reason == "refusal":
+                    self.refusals.append(message.text or "refusal")
+            case Init():
+                self.init = self.init or message
+            case Malformed():
+                self._malformed(message)
+            case Skipped(type=kind):
+                self.skipped[kind] += 1
+
+    def _mark(self, stop_reason: str) -> None:
+        if stop_reason == "refusal":
+            self.refusals.append(stop_reason)
+        elif not stop_reason:
+            self._delta_chars = 0
+
+    def _assistant(self, line: AssistantLine) -> None:
+        if line.refused:
+            self.refusals.append(line.text if line.synthetic else "refusal")
+        if line.nested:
+            self.skipped["nested assistant"] += 1
+        elif line.synthetic:
+            self.errors.append(line)
+        else:
+            self.retry = None
+            self.model = line.model or self.model
+            if line.text:
+                self._texts.append(line.text)
+                self._complete_chars += len(line.text)
+                self._delta_chars = 0
+
+    def _user(self, line: UserLine) -> None:
+        if line.refused:
+            self.refusals.append("refusal")
+        if line.synthetic:
+            reason = next((name for name, words in CONTINUATIONS if words in line.text), "unknown")
+            self.seams.append(Seam(reason=reason, chars=self._complete_chars))
+
+    def _malformed(self, line: Malformed) -> None:
+        """A wrapper around the CLI may print a banner first; after the first real line every line may hold text."""
+        if self.init is None:
+            self.skipped["before init"] += 1
+        else:
+            self.malformed.append(line)
