@@ -87,13 +87,14 @@ def _check_store(path: Path) -> Check:
 
 
 def _check_claude(claude: Path | None) -> list[Check]:
+    """Whether the CLI is there, knows the flags we need, and is logged in: a runner opens only then."""
     try:
         info = asyncio.run(_open_claude(claude))
     except RunnerUnavailableError as error:
         found = str(error).removesuffix(error.remedy).strip()
         return [Check(name="claude", ok=False, found=found, remedy=error.remedy)]
     return [
-        Check(name="claude", ok=True, found=info.version),
+        Check(name="claude", ok=True, found=f"version {info.version}, knows the flags that are needed"),
         Check(name="login", ok=True, found=info.login or "not known before the first call"),
     ]
 

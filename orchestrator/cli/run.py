@@ -77,10 +77,11 @@ class _Session:
             level = self.control.request_stop()
         self.writer.stopping(int(level))
 
-    def options(self, watch: WatchOptions) -> CommonOptions:
+    def options(self, watch: WatchOptions, *, claude: Path | None) -> CommonOptions:
         """What every run is called with."""
         options: CommonOptions = {
             "runner": watch.runner,
+            "claude": claude,
             "environment": environment(),
             "store": store_path(watch.store),
             "output": watch.output,
@@ -108,8 +109,7 @@ def run_plan_file(options: RunOptions, watch: WatchOptions, *, commands: Sequenc
     async def start(session: _Session) -> RunResult:
         return await arun_plan(
             plan,
-            **session.options(watch),
-            claude=claude_path(watch.claude),
+            **session.options(watch, claude=claude_path(watch.claude)),
             default_output=True,
             inputs=inputs,
             root=options.root,
@@ -126,7 +126,7 @@ def resume_run(run_id: str, watch: WatchOptions) -> int:
     """Continue a run and show it. Returns the exit code."""
 
     async def start(session: _Session) -> RunResult:
-        return await aresume_run(run_id, **session.options(watch), claude=watch.claude)
+        return await aresume_run(run_id, **session.options(watch, claude=watch.claude))
 
     return _watch(watch, start)
 

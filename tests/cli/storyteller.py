@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 
+from orchestrator.cli.asking import asker
 from orchestrator.cli.display.choose import choose_mode, make_screen
 from orchestrator.cli.display.screens import Closing
 from orchestrator.cli.display.sink import Sink
@@ -64,7 +65,14 @@ def odd() -> Iterator[Event]:
         yield stories.begun("a")
 
 
-STORIES = {"short": short, "many": many, "broken": broken, "odd": odd}
+def expensive() -> Iterator[Event]:
+    """Up to three dollars are announced; `main` asks."""
+    yield stories.started("a")
+    yield stories.begun("a")
+    yield stories.estimated(cost_usd_high=3.0)
+
+
+STORIES = {"expensive": expensive, "short": short, "many": many, "broken": broken, "odd": odd}
 
 
 def main() -> None:
@@ -79,6 +87,9 @@ def main() -> None:
         begun_s = time.monotonic()
         for event in STORIES[story]():
             writer.on_event(event)
+        if story == "expensive":
+            confirm = asker(writer=writer, descriptor=1, on_interrupt=lambda level: print(f"interrupt {level}"))
+            sys.stderr.write(f"answer: {confirm and confirm(stories.estimated(cost_usd_high=3.0))}\n")
         sys.stderr.write(f"told in {time.monotonic() - begun_s:.3f} s\n")
     sys.exit(7)
 

@@ -1,0 +1,393 @@
+"""The commands from end to end, as child processes, with the simulated runner."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.command import command, environment, orchestrate
+from tests.cli.terminal import Terminal
+
+PLAN = """\
+name: guide
+inputs:
+  topic: required
+chunks:
+  - {id: outline, prompt: "An outline of {{ inputs.topic }}"}
+  - {id: why, prompt: "Why? {{ chunks.outline }}"}
+  - {id: how, prompt: "How? {{ chunks.outline }}"}
+limits: {max_concurrency: 2}
+"""
+AT_ONCE = ("--runner", "simulated:latency_s=0", "--set", "topic=tests")
+SLOW = ("--runner", "simulated:latency_s=1", "--set", "topic=tests")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with the plan `plan.yaml`."""
+    (tmp_path / "plan.yaml").write_text(PLAN)
+    return tmp_path
+
+
+def events_of(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def run_id_of(folder: Path) -> str:
+    return str(json.loads(orchestrate("status", "--json", cwd=folder).stdout)["run_id"])
+
+
+def test_run_shows_progress_and_leaves_a_result(folder: Path) -> None:
+    """One command: the estimate first, a line for each chunk, one line at the end, and the result file."""
+    done = orchestrate("plan.yaml", *AT_ONCE, cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert re.fullmatch(r"guide: 3 chunks, run \S+", lines[0])
+    assert re.match(r"3 calls.*tokens in and .*paid by nobody: simulated answers", lines[1])
+    assert [line.split(" · ")[0] for line in lines[2:5]] == [
+        "[1/3] outline",
+        *sorted(line.split(" · ")[0] for line in lines[3:5]),
+    ]
+    assert lines[-1].startswith("3/3 · ")
+    assert lines[-1].endswith(" simulated · result: guide.result.md")
+    assert len(lines) == 6
+    assert (folder / "guide.result.md").read_text().startswith("## Why")
+
+
+def test_options_first(folder: Path) -> None:
+    """The plan may stand after the options."""
+    assert orchestrate(*AT_ONCE, "plan.yaml", cwd=folder).returncode == 0
+
+
+def test_second_run_pays_nothing(folder: Path) -> None:
+    """The same command again reuses every answer, and says so."""
+    orchestrate("plan.yaml", *AT_ONCE, cwd=folder)
+    done = orchestrate("plan.yaml", *AT_ONCE, cwd=folder)
+    assert done.returncode == 0
+    assert "nothing to ask: 3 answers reused" in done.stdout
+    assert "[3/3] how · reused" in done.stdout or "[3/3] why · reused" in done.stdout
+    assert "faster" not in done.stdout
+
+
+def test_json_progress(folder: Path) -> None:
+    """With --progress json stdout holds events alone, in order, without a gap."""
+    done = orchestrate("plan.yaml", *AT_ONCE, "--progress", "json", cwd=folder)
+    events = events_of(done.stdout)
+    assert done.stderr == ""
+    assert [event["seq"] for event in events] == list(range(len(events)))
+    assert events[0]["type"] == "run_started"
+    assert events[-1]["type"] == "run_finished"
+
+
+def test_result_on_stdout(folder: Path) -> None:
+    """With -o - stdout is the result to the byte, progress goes to stderr, and no file is written."""
+    done = orchestrate("plan.yaml", *AT_ONCE, "-o", "-", cwd=folder)
+    assert done.returncode == 0
+    answers = [orchestrate("show", "last", name, cwd=folder).stdout for name in ("why", "how")]
+    assert done.stdout == "\n\n".join(answers)
+    assert "[1/3] outline" in done.stderr
+    assert not list(folder.glob("*.result.*"))
+
+
+def test_quiet(folder: Path) -> None:
+    """With --progress quiet a good run says nothing."""
+    done = orchestrate("plan.yaml", *AT_ONCE, "--progress", "quiet", cwd=folder)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_input_from_stdin(folder: Path) -> None:
+    """--input NAME=- reads stdin once."""
+    done = orchestrate(
+        "plan.yaml", "--runner", "simulated:latency_s=0", "--input", "topic=-", cwd=folder, stdin="from a pipe"
+    )
+    assert done.returncode == 0
+    (folder / "topic.txt").write_text("from a pipe")
+    same = orchestrate("plan.yaml", "--runner", "simulated:latency_s=0", "--input", "topic=topic.txt", cwd=folder)
+    assert "nothing to ask" in same.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("plan.yaml", "--input", "a=-", "--input", "b=-"), "both 'a' and 'b' want stdin"),
+        (("plan.yaml", "--set", "a"), "--set NAME=TEXT"),
+        (("plan.yaml", "--input", "=x"), "--input NAME=FILE"),
+        (("plan.yaml", "--set", "a=1", "--input", "a=f"), "given twice"),
+        (("plan.yaml", "--runner", "nobody"), "no runner 'nobody'"),
+        (("plan.yaml", "--max-cost", "0"), "--max-cost must be above 0"),
+        (("plan.yaml", "-j", "0"), "-j"),
+        (("staus",), "did you mean `orchestrate status`?"),
+        (("missing.yaml",), "no plan file missing.yaml"),
+        (("plan.yaml", "--runner", "simulated"), "topic"),
+        (("resume", "nosuch"), "nosuch"),
+        (("status", "nosuch"), "nosuch"),
+        (("show", "last", "x"), "no store"),
+    ],
+)
+def test_usage_errors(words: tuple[str, ...], message: str, folder: Path) -> None:
+    """A call that makes no sense: exit 2, one message on stderr, nothing on stdout, nothing started."""
+    done = orchestrate(*words, cwd=folder)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+
+
+def test_every_problem_of_a_plan(folder: Path) -> None:
+    """A bad plan: exit 2, and each problem with its place, for run and check alike."""
+    (folder / "bad.yaml").write_text('chunks:\n  - {id: a, promt: x}\n  - {id: b, prompt: "{{ chunks.c }}"}\n')
+    for words in (["bad.yaml"], ["check", "bad.yaml"]):
+        done = orchestrate(*words, cwd=folder)
+        assert done.returncode == 2
+        assert "bad.yaml:2:" in done.stderr
+        assert "bad.yaml:3:" in done.stderr
+    problems = json.loads(orchestrate("check", "bad.yaml", "--json", cwd=folder).stdout)["problems"]
+    assert {problem["line"] for problem in problems} == {2, 3}
+
+
+def test_check_starts_nothing(folder: Path) -> None:
+    """`check` tells order, inputs, estimate and where the result goes; no store, no result."""
+    done = orchestrate("check", "plan.yaml", "--set", "topic=tests", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "guide: 3 chunks in 2 levels, 2 at once"
+    assert re.match(r"   1  outline +default model, medium, up to 300 s$", lines[1])
+    assert re.match(r"   2  why +default model, medium, up to 300 s, after outline$", lines[2])
+    assert "input topic: 5 characters, about 1 tokens (set)" in lines
+    assert re.search(r"^estimate, nothing reused: 3 calls, about .* tokens in", done.stdout, re.MULTILINE)
+    assert lines[-1] == f"result: {folder}/guide.result.md (markdown: why, how)"
+    assert sorted(path.name for path in folder.iterdir()) == ["plan.yaml"]
+    assert orchestrate("check", "plan.yaml", cwd=folder).returncode == 2
+
+
+def test_status_show_and_events(folder: Path) -> None:
+    """After a run the reading commands agree with what it told."""
+    told = events_of(orchestrate("plan.yaml", *AT_ONCE, "--progress", "json", cwd=folder).stdout)
+    run_id = told[0]["run_id"]
+    status = orchestrate("status", cwd=folder).stdout
+    assert f"run {run_id} · complete" in status
+    assert "to go on" not in status
+    record = json.loads(orchestrate("status", run_id, "--json", cwd=folder).stdout)
+    assert [chunk["shown_status"] for chunk in record["chunks"]] == ["succeeded"] * 3
+    stored = events_of(orchestrate("events", "last", cwd=folder).stdout)
+    assert stored == [event for event in told if event["type"] not in ("chunk_progressed", "run_progressed")]
+    answer = json.loads(orchestrate("show", run_id, "why", "--json", cwd=folder).stdout)["answer"]["text"]
+    assert orchestrate("show", "last", "why", cwd=folder).stdout == answer
+    assert orchestrate("show", "last", cwd=folder).stdout == (folder / "guide.result.md").read_text()
+    assert "did you mean why?" in orchestrate("show", "last", "wyh", cwd=folder).stderr
+
+
+def test_output_that_is_not_ours(folder: Path) -> None:
+    """A file that no run wrote is refused before anything starts, and overwritten on demand."""
+    (folder / "mine.md").write_text("my own words")
+    refused = orchestrate("plan.yaml", *AT_ONCE, "-o", "mine.md", cwd=folder)
+    assert refused.returncode == 2
+    assert "--force" in refused.stderr
+    assert (folder / "mine.md").read_text() == "my own words"
+    assert orchestrate("plan.yaml", *AT_ONCE, "-o", "mine.md", "--force", cwd=folder).returncode == 0
+
+
+def test_first_ctrl_c_finishes_what_runs(folder: Path) -> None:
+    """The first Ctrl-C lets running chunks finish and says so; exit 130, and the command to go on works."""
+    with start(folder, *SLOW, "--store", "s.db") as child:
+        read_until(child, "[1/3] outline")
+        child.send_signal(signal.SIGINT)
+        rest = read_until(child, None)
+        assert child.wait(timeout=30) == 130
+    assert "finishing 2 running chunks, about " in rest
+    assert "Ctrl-C again ends them" in rest
+    assert "3/3" not in rest or "[3/3]" in rest
+    go_on = re.search(r"to go on: orchestrate (resume \S+ --store s\.db)", rest)
+    assert go_on, rest
+    done = orchestrate(*go_on[1].split(), cwd=folder)
+    assert done.returncode == 0
+    assert (folder / "guide.result.md").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_sigterm_ends_what_runs(number: signal.Signals, folder: Path) -> None:
+    """SIGTERM and a hang-up end the running chunks at once: exit 130, nothing more is answered."""
+    with start(folder, "--runner", "simulated:latency_s=30", "--set", "topic=x") as child:
+        read_until(child, "3 calls")
+        child.send_signal(number)
+        rest = read_until(child, None)
+        assert child.wait(timeout=15) == 130
+    assert "to go on: orchestrate resume " in rest
+
+
+def test_cost_limit_stops_and_says_how_to_go_on(folder: Path) -> None:
+    """Exit 4 at the limit, with the command that goes on."""
+    done = orchestrate("plan.yaml", *AT_ONCE, "--max-cost", "0.000001", cwd=folder)
+    assert done.returncode == 4
+    assert "stopped: " in done.stdout
+    assert "to go on: orchestrate resume " in done.stdout
+    assert orchestrate("resume", "last", "--max-cost", "1", cwd=folder).returncode == 0
+
+
+def test_quiet_tells_trouble_on_stderr(folder: Path) -> None:
+    """Quiet is no excuse: after anything but success stderr says what happened and how to go on."""
+    for mode in ("quiet", "json"):
+        done = orchestrate("plan.yaml", *AT_ONCE, "--max-cost", "0.000001", "--progress", mode, "--fresh", cwd=folder)
+        assert done.returncode == 4
+        assert "to go on: orchestrate resume " in done.stderr
+        assert "to go on" not in done.stdout
+
+
+def test_store_of_the_environment(folder: Path) -> None:
+    """ORCHESTRATE_STORE names the store; --store wins over it."""
+    orchestrate("plan.yaml", *AT_ONCE, cwd=folder, env={"ORCHESTRATE_STORE": "here.db"})
+    assert (folder / "here.db").exists()
+    assert not (folder / ".orchestrate").exists()
+    done = orchestrate("status", "--store", "other.db", cwd=folder, env={"ORCHESTRATE_STORE": "here.db"})
+    assert done.returncode == 2
+
+
+def test_run_on_a_terminal(folder: Path) -> None:
+    """On a terminal the whole command shows a live view, ends with its one line, and gives the cursor back."""
+    words = command("plan.yaml", "--runner", "simulated:latency_s=0.4", "--set", "topic=x")
+    with Terminal(words, env=environment(folder), cwd=folder) as terminal:
+        code, stderr = terminal.finish(timeout_s=60)
+    assert (code, stderr) == (0, "")
+    assert "waiting for the model" in terminal.shown
+    assert "result: guide.result.md" in terminal.shown
+    assert terminal.shown.rindex("\x1b[?25h") > terminal.shown.rindex("\x1b[?25l")
+
+
+def test_answers_cannot_steer_a_terminal(folder: Path) -> None:
+    """`show` prints an answer byte for byte into a pipe, and visibly onto a terminal."""
+    hostile = "plain \\x1b[2J and more"
+    (folder / "echo.py").write_text(
+        "from orchestrator import run_plan, SimulatedRunner\n"
+        "plan = {'name': 'n', 'chunks': [{'id': 'a', 'prompt': 'x'}]}\n"
+        f"run_plan(plan, runner=SimulatedRunner(latency_s=0, answers={{'a': '{hostile}'}}))\n"
+    )
+    subprocess.run([sys.executable, "echo.py"], cwd=folder, env=environment(folder), check=True, timeout=60)
+    assert orchestrate("show", "last", "a", cwd=folder).stdout == "plain \x1b[2J and more"
+    with Terminal(command("show", "last", "a"), env=environment(folder), cwd=folder) as terminal:
+        terminal.finish()
+    assert terminal.shown == "plain ␛[2J and more\r\n"
+
+
+def test_reader_that_leaves_does_not_stop_the_run(folder: Path) -> None:
+    """`orchestrate … | head -1`: the run goes on to its result."""
+    with start(folder, *AT_ONCE) as child:
+        assert child.stdout
+        child.stdout.readline()
+        child.stdout.close()
+        assert child.wait(timeout=60) == 0
+    assert (folder / "guide.result.md").exists()
+
+
+def test_result_that_stdout_cannot_take(folder: Path) -> None:
+    """A result lost on a full disk is no success."""
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            command("plan.yaml", *AT_ONCE, "-o", "-"),
+            cwd=folder,
+            env=environment(folder),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 3
+    assert "stdout could not take the result" in done.stderr
+
+
+def test_doctor_without_a_cli(folder: Path) -> None:
+    """`doctor` names what is wrong and what to do, and exits 3; as JSON too."""
+    done = orchestrate("doctor", "--claude", "/nonexistent/claude", cwd=folder)
+    assert done.returncode == 3
+    assert re.search(r"^WRONG  claude", done.stdout, re.MULTILINE)
+    assert re.search(r"^ok     store .*will be made by the first run", done.stdout, re.MULTILINE)
+    record = json.loads(orchestrate("doctor", "--claude", "/nonexistent/claude", "--json", cwd=folder).stdout)
+    assert record["ok"] is False
+    assert all(check["remedy"] for check in record["checks"] if not check["ok"])
+    assert not (folder / ".orchestrate").exists()
+
+
+def test_doctor_with_a_bad_store(folder: Path) -> None:
+    """A store that is none is named."""
+    (folder / "s.db").write_text("not a database, but long enough to look at" * 100)
+    done = orchestrate("doctor", "--claude", "/nonexistent/claude", "--store", "s.db", cwd=folder)
+    assert re.search(r"^WRONG  store", done.stdout, re.MULTILINE)
+
+
+def test_schema(folder: Path) -> None:
+    """`schema` prints a JSON Schema that describes chunks."""
+    schema = json.loads(orchestrate("schema", cwd=folder).stdout)
+    assert "chunks" in schema["properties"]
+
+
+def test_example_of_init_runs(folder: Path) -> None:
+    """What `init` writes can be checked and run as it is."""
+    orchestrate("init", "my first: plan", cwd=folder)
+    assert orchestrate("check", "my first: plan.yaml", cwd=folder).returncode == 0
+    done = orchestrate("my first: plan.yaml", "--runner", "simulated:latency_s=0", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert (folder / "my first: plan.md").exists()
+
+
+@pytest.mark.parametrize("words", [("status",), ("check", "plan.yaml", "--set", "topic=x"), ("show", "last")])
+def test_reading_imports_no_pipeline(words: tuple[str, ...], folder: Path) -> None:
+    """Commands that only read never import LangGraph."""
+    orchestrate("plan.yaml", *AT_ONCE, cwd=folder)
+    code = (
+        "import sys\nfrom orchestrator.cli.app import main\n"
+        f"sys.argv = ['orchestrate', *{list(words)!r}]\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        "print('\\nIMPORTED', 'langgraph' in sys.modules, 'rich' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=environment(folder),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout.splitlines()[-1] == "IMPORTED False False"
+
+
+def start(folder: Path, *words: str) -> subprocess.Popen[str]:
+    """A run of the plan that can be watched and signalled."""
+    return subprocess.Popen(
+        command("plan.yaml", *words),
+        cwd=folder,
+        env=environment(folder),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def read_until(child: subprocess.Popen[str], text: str | None) -> str:
+    """What the child prints up to the line with `text`, or to the end."""
+    assert child.stdout
+    lines: list[str] = []
+    for line in child.stdout:
+        lines.append(line)
+        if text is not None and text in line:
+            break
+    shown = "".join(lines)
+    assert text is None or text in shown
+    return shown
+
+
+def test_children_are_told_apart(folder: Path) -> None:
+    """Two runs at once in one folder: both end well."""
+    with start(folder, *AT_ONCE, "-o", "one.md") as one, start(folder, *AT_ONCE, "-o", "two.md") as two:
+        read_until(one, None)
+        read_until(two, None)
+        assert (one.wait(timeout=60), two.wait(timeout=60)) == (0, 0)
+    assert (folder / "one.md").read_bytes() == (folder / "two.md").read_bytes()

@@ -1,0 +1,84 @@
+"""`status` tells how a run stands and why each chunk ran."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from orchestrator.cli.status_lines import status_lines, status_record
+from orchestrator.store import ChunkRecord, RunRecord
+
+RUN = RunRecord(
+    run_id="r1",
+    name="guide",
+    plan_path="/x/guide.yaml",
+    base_dir="/x",
+    source="",
+    inputs={},
+    files={},
+    options={"runner": "claude"},
+    state="partial",
+    reason="",
+    created_at="2026-01-02T03:04:05+00:00",
+    updated_at="2026-01-02T03:05:17+00:00",
+    elapsed_s=72.0,
+    result_path="/x/guide.incomplete.md",
+)
+CHUNKS = [
+    ChunkRecord(chunk_id="outline", position=0, status="succeeded", why="answer known", reused_from="r0", cost_usd=0.5),
+    ChunkRecord(
+        chunk_id="how",
+        position=1,
+        status="succeeded",
+        attempts=2,
+        why="its prompt changed",
+        elapsed_s=12.4,
+        cost_usd=0.02,
+        output_tokens=812,
+    ),
+    ChunkRecord(
+        chunk_id="why",
+        position=2,
+        status="failed",
+        attempts=1,
+        why="not asked before",
+        error_type="refusal",
+        message="declined\x1b[2J\n[9/9] forged",
+        elapsed_s=2.0,
+        cost_usd=0.01,
+    ),
+    ChunkRecord(chunk_id="summary", position=3, status="skipped", because="why"),
+    ChunkRecord(chunk_id="end", position=4, status="running", attempts=1),
+]
+
+
+def test_lines() -> None:
+    """Head, counts, one line for each chunk with its reason, the result, and the command to go on."""
+    record = status_record(RUN, CHUNKS, live=False, next_command="orchestrate resume r1")
+    lines = status_lines(record)
+    assert lines[0].startswith("guide: run r1 · partial · 2026-01-0")
+    assert lines[0].endswith(" · 1 min 12 s · $0.03")
+    assert lines[1:] == [
+        "5 chunks: 1 succeeded, 1 reused, 1 failed, 1 skipped, 1 pending",
+        "  outline  reused     answer known",
+        "  how      succeeded  2 attempts · 12.4 s · $0.02 · its prompt changed",
+        "  why      failed     1 attempt · 2.0 s · $0.01 · not asked before · refusal: declined␛[2J [9/9] forged",
+        "  summary  skipped    why has no answer",
+        "  end      pending    1 attempt · 0.0 s · $0.00",
+        "result: /x/guide.incomplete.md",
+        "to go on: orchestrate resume r1",
+    ]
+
+
+def test_run_without_its_process_is_interrupted() -> None:
+    """A run that says running is running only while its process lives."""
+    run = replace(RUN, state="running")
+    assert status_record(run, CHUNKS, live=True, next_command="")["state"] == "running"
+    assert status_record(run, CHUNKS, live=False, next_command="")["state"] == "interrupted"
+    live = status_record(run, CHUNKS, live=True, next_command="")
+    assert live["chunks"][-1]["shown_status"] == "running"
+
+
+def test_reason_of_a_stop_is_shown() -> None:
+    """A stopped run says why."""
+    record = status_record(replace(RUN, state="stopped", reason="cost limit"), [], live=False, next_command="")
+    assert " · stopped (cost limit) · " in status_lines(record)[0]
