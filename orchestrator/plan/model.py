@@ -31,7 +31,7 @@ PositiveSeconds = Annotated[float, Field(gt=0, le=86_400)]
 class PlanPart(BaseModel):
     """Base of every part: unknown keys are refused, values keep their YAML type, nothing changes after loading."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class FileText(PlanPart):
@@ -160,11 +160,11 @@ class Plan(SharedSettings):
     mode: Mode = Field(
         default="parallel", description="parallel: as dependencies allow. sequence: in plan order, one after the other."
     )
-    context: Annotated[tuple[str | FileText, ...], BeforeValidator(_short_context), Field(strict=False)] = Field(
+    context: Annotated[tuple[str | FileText, ...], BeforeValidator(_short_context, json_schema_input_type=str | FileText | list[str | FileText]), Field(strict=False)] = Field(
         default=(),
         description="Text that is the same for all chunks: it becomes the system prompt. A string or {file: …} will do.",
     )
-    inputs: dict[ChunkId, Annotated[InputSpec, BeforeValidator(_short_input)]] = Field(
+    inputs: dict[ChunkId, Annotated[InputSpec, BeforeValidator(_short_input, json_schema_input_type=InputSpec | str | list[str])]] = Field(
         default_factory=dict, description="Named texts for the prompts."
     )
     chunks: Annotated[tuple[ChunkSpec, ...], Field(strict=False)] = Field(min_length=1, description="The sub-prompts.")

@@ -1,0 +1,182 @@
+"""A plan with its texts read, as far as it makes sense: even a plan of wrong form is checked to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from orchestrator.plan.naming import LITERAL_HINT, Reference
+from orchestrator.plan.paths import PathProblem, TextFile, inside_root, read_plan_text
+from orchestrator.plan.report import Report
+from orchestrator.plan.template import Template, place_of, read_template
+from orchestrator.plan.yaml_source import YamlPath
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A text of the plan, and where it stands: at a path of the plan, or in the file of that shown name."""
+
+    text: str
+    path: YamlPath
+    file: str = ""
+
+    def report(self, report: Report, *, line: int, column: int, message: str, hint: str = "") -> None:
+        """A problem at a line and column of the text, both from 1."""
+        if self.file:
+            report.in_file(self.file, self.text, line=line, column=column, message=message, hint=hint)
+        else:
+            report.in_text(self.path, self.text, line=line, column=column, message=message, hint=hint)
+
+    def report_reference(self, report: Report, reference: Reference, message: str, hint: str = "") -> None:
+        """A problem of something the text refers to."""
+        name = reference.name
+        needles = (reference.shown, f"{reference.namespace}.{name}", name, reference.namespace)
+        column = place_of(self.text, reference.line, *[needle for needle in needles if needle])
+        self.report(report, line=reference.line, column=column, message=message, hint=hint)
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateDraft:
+    """A template with the text it was read from."""
+
+    template: Template
+    located: Located
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkDraft:
+    """What is certain about a chunk. `depends_on` holds ids with their paths."""
+
+    path: YamlPath
+    id: str | None
+    prompt: TemplateDraft | None
+    literal: bool
+    depends_on: tuple[tuple[YamlPath, str], ...]
+
+
+@dataclass(slots=True)
+class PlanFiles:
+    """Reads what a plan names, each file once. `hashes` maps every file read to the SHA-256 of its bytes."""
+
+    base: Path
+    root: Path
+    report: Report
+    hashes: dict[str, str] = field(default_factory=dict[str, str])
+    _read: dict[str, TextFile | PathProblem] = field(default_factory=dict[str, "TextFile | PathProblem"])
+
+    def text(self, named: str, path: YamlPath) -> TextFile | None:
+        """The file, or None after a report at `path`."""
+        found = self._read.get(named)
+        if found is None:
+            try:
+                found = read_plan_text(named, base=self.base, root=self.root)
+                self.note(found)
+            except PathProblem as problem:
+                found = problem
+            self._read[named] = found
+        if isinstance(found, PathProblem):
+            self.report.at(path, found.message, found.hint)
+            return None
+        return found
+
+    def note(self, file: TextFile) -> None:
+        """Remember the hash of a file that was read."""
+        root = self.root.resolve()
+        inside = file.path.is_relative_to(root)
+        self.hashes[file.path.relative_to(root).as_posix() if inside else str(file.path)] = file.sha256
+
+    def shown(self, named: str) -> str:
+        """The name of a file in messages."""
+        return str(self.base / named)
+
+    def output(self, named: str, path: YamlPath) -> Path | None:
+        """The result file that a plan names, or None after a report."""
+        try:
+            found = inside_root(named, base=self.base, root=self.root)
+        except PathProblem as problem:
+            self.report.at(path, problem.message, problem.hint)
+            return None
+        if found.exists() and not found.is_file():
+            self.report.at(path, f"{named!r} is not a file", "name a file for the result")
+        if any(isinstance(each, TextFile) and each.path == found for each in self._read.values()):
+            self.report.at(path, f"{named!r} is read by this plan", "name another file for the result")
+        return found
+
+
+def mapping(value: object) -> dict[str, Any]:
+    """`value` when it is a mapping, else an empty one."""
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def listed(value: object) -> list[Any]:
+    """`value` as a list when it is one, else an empty one."""
+    return list(cast("list[Any]", value)) if isinstance(value, list | tuple) else []
+
+
+def texts_at(value: object, path: YamlPath) -> Iterator[tuple[YamlPath, str]]:
+    """The texts of a list, with their paths."""
+    for at, each in enumerate(listed(value)):
+        if isinstance(each, str):
+            yield (*path, at), each
+
+
+def draft_chunks(raw: dict[str, Any], files: PlanFiles) -> list[ChunkDraft]:
+    """Every chunk that is a mapping; problems of templates and prompt files are reported."""
+    drafts: list[ChunkDraft] = []
+    for at, value in enumerate(listed(raw.get("chunks"))):
+        chunk, path = mapping(value), ("chunks", at)
+        name = chunk.get("id")
+        literal = chunk.get("template") is False
+        located = _prompt(chunk.get("prompt"), (*path, "prompt"), files)
+        drafts.append(
+            ChunkDraft(
+                path=path,
+                id=name if isinstance(name, str) else None,
+                prompt=read_located(located, files.report, literal=literal) if located else None,
+                literal=literal,
+                depends_on=tuple(texts_at(chunk.get("depends_on"), (*path, "depends_on"))),
+            )
+        )
+    return drafts
+
+
+def _prompt(value: object, path: YamlPath, files: PlanFiles) -> Located | None:
+    if isinstance(value, str):
+        located = Located(value, path)
+    else:
+        named = mapping(value).get("file")
+        if not isinstance(named, str) or not named:
+            return None
+        path = (*path, "file")
+        found = files.text(named, path)
+        if found is None:
+            return None
+        located = Located(found.text, path, files.shown(named))
+    if not located.text.strip():
+        files.report.at(path, "the prompt is empty", "write what is asked")
+    return located
+
+
+def read_located(located: Located, report: Report, *, literal: bool = False, own_way_out: str = "") -> TemplateDraft:
+    """The template of a text; its problems are reported, with `own_way_out` where `template: false` is none."""
+    template, problems = read_template(located.text, literal=literal)
+    for problem in problems:
+        hint = problem.hint.replace(LITERAL_HINT, own_way_out) if own_way_out else problem.hint
+        located.report(report, line=problem.line, column=problem.column, message=problem.message, hint=hint)
+    return TemplateDraft(template, located)
+
+
+def draft_context(raw: dict[str, Any], files: PlanFiles) -> str:
+    """The shared context: its parts joined by a blank line."""
+    value = raw.get("context")
+    parts: list[str] = []
+    for at, each in enumerate([value] if isinstance(value, str | dict) else listed(value)):
+        path: YamlPath = ("context", at) if isinstance(value, list | tuple) else ("context",)
+        named = mapping(each).get("file")
+        if isinstance(each, str):
+            parts.append(each)
+        elif isinstance(named, str) and named and (found := files.text(named, (*path, "file"))):
+            parts.append(found.text)
+    return "\n\n".join(part.strip("\n") for part in parts if part.strip())
