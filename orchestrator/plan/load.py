@@ -1,0 +1,234 @@
+"""From a plan file, a dict or a `Plan` to a `Workload`, or to every problem there is, each at its place."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from orchestrator.errors import PlanError, Problem, UsageError
+from orchestrator.plan.check import Names, check_references
+from orchestrator.plan.draft import (
+    ChunkDraft,
+    Located,
+    PlanFiles,
+    TemplateDraft,
+    draft_chunks,
+    draft_context,
+    listed,
+    mapping,
+    read_located,
+    texts_at,
+)
+from orchestrator.plan.form import check_form
+from orchestrator.plan.inputs import GivenInput, StdinText, draft_inputs
+from orchestrator.plan.model import TIMEOUT_S, ChunkSpec, Plan
+from orchestrator.plan.paths import PathProblem, read_bytes
+from orchestrator.plan.report import Report
+from orchestrator.plan.selection import leaves, select
+from orchestrator.plan.workload import Chunk, InputText, Workload
+from orchestrator.plan.yaml_source import MAX_BYTES, YamlPath, read_yaml
+
+__all__ = ["GivenInput", "StdinText", "load_plan", "select"]
+
+NO_FILE = "<plan>"
+"""What stands for the file in problems of a plan that was given as a dict."""
+
+DEFAULT_ATTEMPTS = 3
+"""Attempts for a chunk, the first included: two retries outlast what is transient."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A plan before it is checked."""
+
+    raw: object
+    text: str
+    path: Path | None
+    base: Path
+    report: Report
+
+
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """Everything a plan's texts come to."""
+
+    chunks: list[ChunkDraft]
+    inputs: dict[str, InputText | None]
+    context: str
+    stitch_template: TemplateDraft | None
+    output: Path | None
+
+
+def load_plan(
+    source: Path | dict[str, Any] | Plan,
+    *,
+    inputs: Mapping[str, GivenInput] | None = None,
+    root: Path | None = None,
+    base_dir: Path | None = None,
+) -> Workload:
+    """Read and check a plan; everything it names is read too, and nothing is written or started.
+
+    `inputs` replaces inputs of the plan: a string is the text itself, a `Path` a file, which may stand anywhere. What
+    the plan names itself is relative to its own folder (`base_dir`, else the current folder, for a dict or a `Plan`)
+    and stays inside `root`, by default that same folder. Raises `PlanError` with every problem found, and `UsageError`
+    when `root` or `base_dir` is no folder.
+    """
+    opened = _open(source, base_dir)
+    folder = root if root is not None else opened.base
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder")
+    report = opened.report
+    plan = check_form(opened.raw, report)
+    files = PlanFiles(opened.base, folder, report)
+    raw = mapping(opened.raw)
+    texts = _read_texts(raw, inputs or {}, files)
+    _check(raw, texts, report)
+    report.raise_if_any()
+    assert plan is not None, "a plan of wrong form has problems"
+    return _build(plan, opened, texts, files)
+
+
+def _open(source: Path | dict[str, Any] | Plan, base_dir: Path | None) -> _Source:
+    if isinstance(source, Plan):
+        source = source.model_dump(mode="json", exclude_unset=True)
+    if isinstance(source, dict):
+        base = base_dir if base_dir is not None else Path()
+        return _Source(source, _json(source), None, base.absolute(), Report(NO_FILE))
+    file = str(source)
+    try:
+        content, _ = read_bytes(source, limit=MAX_BYTES)
+    except PathProblem as problem:
+        raise PlanError([Problem(file, 0, 0, problem.message, hint=problem.hint)]) from None
+    document = read_yaml(content, file=file)
+    base = (base_dir if base_dir is not None else source.parent).absolute()
+    text = content.decode("utf-8-sig")
+    return _Source(document.value, text, source.absolute(), base, Report(file, document))
+
+
+def _json(value: dict[str, Any]) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, indent=1, default=repr, skipkeys=True)
+    except (ValueError, RecursionError):
+        # A dict that holds itself; its form is wrong too, and that is reported.
+        return ""
+
+
+def _read_texts(raw: dict[str, Any], given: Mapping[str, GivenInput], files: PlanFiles) -> _Texts:
+    stitch = mapping(raw.get("stitch"))
+    named, output = stitch.get("template"), stitch.get("output")
+    template: TemplateDraft | None = None
+    if isinstance(named, str) and named:
+        path: YamlPath = ("stitch", "template")
+        found = files.text(named, path)
+        if found is not None:
+            way_out = "{% raw %} … {% endraw %} takes a part literally, and {{ '{{' }} writes two braces"
+            located = Located(found.text, path, files.shown(named))
+            template = read_located(located, files.report, own_way_out=way_out)
+    chunks = draft_chunks(raw, files)
+    inputs = draft_inputs(raw, given, files)
+    context = draft_context(raw, files)
+    target = files.output(output, ("stitch", "output")) if isinstance(output, str) and output else None
+    return _Texts(chunks, inputs, context, template, target)
+
+
+def _check(raw: dict[str, Any], texts: _Texts, report: Report) -> None:
+    declared = mapping(raw.get("inputs"))
+    lists = [name for name, value in declared.items() if isinstance(value, list) or "items" in mapping(value)]
+    names = Names(
+        chunks={chunk.id: None for chunk in texts.chunks if chunk.id is not None},
+        inputs=declared,
+        lists=lists,
+        request=bool(raw.get("request")),
+    )
+    check_references(
+        texts.chunks,
+        names=names,
+        sequence=raw.get("mode") == "sequence",
+        stitched=list(texts_at(listed(mapping(raw.get("stitch")).get("chunks")), ("stitch", "chunks"))),
+        stitch_template=texts.stitch_template,
+        report=report,
+    )
+
+
+def _build(plan: Plan, source: _Source, texts: _Texts, files: PlanFiles) -> Workload:
+    chunks = _chunks(plan, texts.chunks)
+    template = texts.stitch_template.template if texts.stitch_template is not None else None
+    used = [each.key for each in template.references if each.namespace == "chunks"] if template else []
+    return Workload(
+        plan=plan,
+        name=plan.name or _default_name(source.path),
+        path=source.path,
+        root=files.root.absolute(),
+        source=source.text,
+        context=texts.context,
+        chunks=chunks,
+        inputs={name: text for name, text in texts.inputs.items() if text is not None},
+        stitch_chunks=plan.stitch.chunks or tuple(dict.fromkeys(used)) or leaves(chunks),
+        stitch_format=plan.stitch.format,
+        stitch_template=template,
+        output=texts.output,
+        files=files.hashes,
+    )
+
+
+def _default_name(path: Path | None) -> str:
+    return (re.sub(r"[\x00-\x1f\x7f/\\]", "_", path.stem)[:100] or "plan") if path else "plan"
+
+
+def _chunks(plan: Plan, drafts: Sequence[ChunkDraft]) -> dict[str, Chunk]:
+    seen: Counter[str] = Counter()
+    chunks: dict[str, Chunk] = {}
+    before: tuple[str, ...] = ()
+    for spec, draft in zip(plan.chunks, drafts, strict=True):
+        assert draft.prompt is not None, "a prompt that cannot be read is a problem"
+        recipe = _recipe(plan, spec, draft.prompt.located.text)
+        chunks[spec.id] = _chunk(plan, spec, draft.prompt, after=before, occurrence=seen[recipe], recipe=recipe)
+        seen[recipe] += 1
+        before = (spec.id,) if plan.mode == "sequence" else ()
+    return chunks
+
+
+def _chunk(
+    plan: Plan, spec: ChunkSpec, prompt: TemplateDraft, *, after: tuple[str, ...], occurrence: int, recipe: str
+) -> Chunk:
+    references = tuple(
+        dict.fromkeys(each.key for each in prompt.template.references if each.namespace == "chunks")
+    )
+    upstream = tuple(dict.fromkeys((*references, *spec.depends_on)))
+    return Chunk(
+        id=spec.id,
+        template=prompt.template,
+        references=references,
+        upstream=upstream,
+        after=after,
+        on_missing=dict.fromkeys(upstream, spec.on_missing or "skip"),
+        model=spec.model or plan.model,
+        fallback_model=spec.fallback_model or plan.fallback_model,
+        effort=spec.effort or plan.effort,
+        complexity=spec.complexity or plan.complexity or "medium",
+        timeout_s=_timeout_s(plan, spec),
+        max_attempts=spec.max_attempts or plan.max_attempts or DEFAULT_ATTEMPTS,
+        reuse=spec.reuse or plan.reuse or "always",
+        occurrence=occurrence,
+        recipe=recipe,
+    )
+
+
+def _timeout_s(plan: Plan, spec: ChunkSpec) -> float:
+    """The chunk's seconds, else its size class, else the plan's seconds, else the plan's size class."""
+    if spec.timeout_s is not None:
+        return spec.timeout_s
+    if spec.complexity is not None:
+        return TIMEOUT_S[spec.complexity]
+    return plan.timeout_s if plan.timeout_s is not None else TIMEOUT_S[plan.complexity or "medium"]
+
+
+def _recipe(plan: Plan, spec: ChunkSpec, prompt: str) -> str:
+    shape = [prompt, spec.template, spec.model or plan.model, spec.effort or plan.effort]
+    return hashlib.sha256(json.dumps(shape).encode()).hexdigest()
