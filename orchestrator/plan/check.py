@@ -129,7 +129,9 @@ def _chunk_problem(reference: Reference, names: Names) -> tuple[str, str] | None
 def _near(name: str, own: str, known: Collection[str], other: str, others: Collection[str]) -> str:
     if name in others:
         return f"did you mean {other}.{name}?"
-    listed = f"there are {', '.join(list(known)[:8])}{', …' if len(known) > 8 else ''}" if known else f"there are no {own}"
+    listed = (
+        f"there are {', '.join(list(known)[:8])}{', …' if len(known) > 8 else ''}" if known else f"there are no {own}"
+    )
     return did_you_mean(name, known) or listed
 
 
@@ -146,7 +148,9 @@ def _check_cycles(graph: Mapping[str, Sequence[Edge]], order: Mapping[str, int],
             circle = found[start:] + found[:start]
             needed = circle[1] if len(circle) > 1 else circle[0]
             edge = next(edge for edge in left[circle[0]] if edge.needs == needed)
-            edge.report(report, f"chunks need each other: {_arrows([*circle, circle[0]])}", "one of them has to come first")
+            edge.report(
+                report, f"chunks need each other: {_arrows([*circle, circle[0]])}", "one of them has to come first"
+            )
             left[circle[0]] = [each for each in left[circle[0]] if each.needs != needed]
         else:
             return

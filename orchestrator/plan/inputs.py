@@ -88,7 +88,9 @@ def _given(name: str, value: GivenInput, as_list: bool, files: PlanFiles) -> Inp
     else:
         kind, text = ("stdin", value.text) if isinstance(value, StdinText) else ("set", value)
     if "\0" in text or not _is_text(text):
-        files.report.about_call(f"input `{name}` holds a NUL character or half a character", "only text can stand in a prompt")
+        files.report.about_call(
+            f"input `{name}` holds a NUL character or half a character", "only text can stand in a prompt"
+        )
         return None
     if not as_list:
         return _input(name, text, given=kind, path=path)

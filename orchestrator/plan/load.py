@@ -197,9 +197,7 @@ def _chunks(plan: Plan, drafts: Sequence[ChunkDraft]) -> dict[str, Chunk]:
 def _chunk(
     plan: Plan, spec: ChunkSpec, prompt: TemplateDraft, *, after: tuple[str, ...], occurrence: int, recipe: str
 ) -> Chunk:
-    references = tuple(
-        dict.fromkeys(each.key for each in prompt.template.references if each.namespace == "chunks")
-    )
+    references = tuple(dict.fromkeys(each.key for each in prompt.template.references if each.namespace == "chunks"))
     upstream = tuple(dict.fromkeys((*references, *spec.depends_on)))
     return Chunk(
         id=spec.id,

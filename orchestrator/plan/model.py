@@ -160,13 +160,17 @@ class Plan(SharedSettings):
     mode: Mode = Field(
         default="parallel", description="parallel: as dependencies allow. sequence: in plan order, one after the other."
     )
-    context: Annotated[tuple[str | FileText, ...], BeforeValidator(_short_context, json_schema_input_type=str | FileText | list[str | FileText]), Field(strict=False)] = Field(
+    context: Annotated[
+        tuple[str | FileText, ...],
+        BeforeValidator(_short_context, json_schema_input_type=str | FileText | list[str | FileText]),
+        Field(strict=False),
+    ] = Field(
         default=(),
         description="Text that is the same for all chunks: it becomes the system prompt. A string or {file: …} will do.",
     )
-    inputs: dict[ChunkId, Annotated[InputSpec, BeforeValidator(_short_input, json_schema_input_type=InputSpec | str | list[str])]] = Field(
-        default_factory=dict, description="Named texts for the prompts."
-    )
+    inputs: dict[
+        ChunkId, Annotated[InputSpec, BeforeValidator(_short_input, json_schema_input_type=InputSpec | str | list[str])]
+    ] = Field(default_factory=dict, description="Named texts for the prompts.")
     chunks: Annotated[tuple[ChunkSpec, ...], Field(strict=False)] = Field(min_length=1, description="The sub-prompts.")
     stitch: StitchSpec = Field(default_factory=StitchSpec, description="How the answers become one result.")
     limits: Limits = Field(default_factory=Limits, description="Bounds of a run.")

@@ -12,11 +12,12 @@ from orchestrator.plan.values import FILTERS
 Step = str | int | None
 """What follows a name: an attribute or a constant subscript; None for anything that is not constant."""
 
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """What a template refers to, as in `namespace.name[subscript]`. `line` counts from 1.
 
-    `as_list` says that the value is looped over or joined. `request` and `name` are namespaces without a name, and so
+    `as_list` says that the value is looped over or joined, `max_tokens` that it is cut to so many. `request` and `name` are namespaces without a name, and so
     is `parts`.
     """
 
@@ -25,6 +26,7 @@ class Reference:
     subscript: int | str | None
     line: int
     as_list: bool = False
+    max_tokens: int | None = None
 
     @property
     def key(self) -> str:

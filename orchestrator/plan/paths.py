@@ -119,7 +119,9 @@ def _check_kind(path: Path, named: str) -> None:
 def _refuse_kind(mode: int, named: str) -> None:
     if not stat.S_ISREG(mode):
         kind = next((word for test, word in _KINDS if test(mode)), "no regular file")
-        hint = "name a file in it" if stat.S_ISDIR(mode) else "name a regular file; `--input NAME=-` reads standard input"
+        hint = (
+            "name a file in it" if stat.S_ISDIR(mode) else "name a regular file; `--input NAME=-` reads standard input"
+        )
         raise PathProblem(f"{named!r} is {kind}, not a text file", hint=hint)
 
 

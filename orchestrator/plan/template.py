@@ -22,7 +22,18 @@ from orchestrator.plan.naming import (
     did_you_mean,
     read_reference,
 )
-from orchestrator.plan.rendering import COMPARISONS, LOOP_FACTS, Expression, Frame, Part, all_of, choice, literal_text, loop, show
+from orchestrator.plan.rendering import (
+    COMPARISONS,
+    LOOP_FACTS,
+    Expression,
+    Frame,
+    Part,
+    all_of,
+    choice,
+    literal_text,
+    loop,
+    show,
+)
 from orchestrator.plan.values import FILTERS, FilterError, Value, bind_filter
 
 __all__ = ["Reference", "Template", "TemplateProblem", "compile_template", "place_of", "read_template"]
@@ -236,6 +247,7 @@ class _Reader:
         return lambda frame: frame.variables[full]
 
     def _filter(self, node: nodes.Filter, subject: nodes.Node, depth: int) -> Expression:
+        before = len(self.references)
         over = self._reference(subject, as_list=True) if node.name == "join" else None
         inner = over or self._expression(subject, depth)
         try:
@@ -251,6 +263,8 @@ class _Reader:
             near = did_you_mean(node.name, FILTERS) or f"there are {', '.join(FILTERS)}"
             self._refuse(node, f"there is no filter `{node.name}`", near, node.name)
             return inner
+        if node.name in ("head", "tail") and len(self.references) == before + 1:
+            self.references[-1] = replace(self.references[-1], max_tokens=_value_of([*node.args, *node.kwargs][0]))
         return lambda frame: change(inner(frame))
 
     def _comparison(self, node: nodes.Compare, depth: int) -> Expression:

@@ -152,12 +152,8 @@ class FilterSpec:
 
 FILTERS: dict[str, FilterSpec] = {
     "raw": FilterSpec(_raw),
-    "head": FilterSpec(
-        lambda value, n: _on_whole(lambda text: head_tokens(text, n), value), (("tokens", int, None),)
-    ),
-    "tail": FilterSpec(
-        lambda value, n: _on_whole(lambda text: tail_tokens(text, n), value), (("tokens", int, None),)
-    ),
+    "head": FilterSpec(lambda value, n: _on_whole(lambda text: head_tokens(text, n), value), (("tokens", int, None),)),
+    "tail": FilterSpec(lambda value, n: _on_whole(lambda text: tail_tokens(text, n), value), (("tokens", int, None),)),
     "trim": FilterSpec(lambda value: _on_text(str.strip, value)),
     "upper": FilterSpec(lambda value: _on_text(str.upper, value)),
     "lower": FilterSpec(lambda value: _on_text(str.lower, value)),

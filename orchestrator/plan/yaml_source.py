@@ -96,7 +96,9 @@ def _decode(data: bytes, *, file: str) -> str:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = data[: error.start].decode("utf-8-sig", "replace")
-        shown = _LINE_END.split(data[: error.start].decode("utf-8-sig", "replace") + data[error.start :][:80].decode("latin-1"))
+        shown = _LINE_END.split(
+            data[: error.start].decode("utf-8-sig", "replace") + data[error.start :][:80].decode("latin-1")
+        )
         hint = "save it as UTF-8; it looks like " + ("UTF-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "latin-1")
         raise _at_offset(file, before, shown, f"not UTF-8: the byte 0x{data[error.start]:02x}", hint) from None
     found = _UNPRINTABLE.search(text)
@@ -174,7 +176,9 @@ class _Builder:
             message, hint = f"an alias, `*{event.anchor}`", "write the value out, or quote a text that begins with *"
             self._stop(event.start_mark, message, hint)
         if event.anchor is not None:
-            self._stop(event.start_mark, f"an anchor, `&{event.anchor}`", "remove it, or quote a text that begins with &")
+            self._stop(
+                event.start_mark, f"an anchor, `&{event.anchor}`", "remove it, or quote a text that begins with &"
+            )
         if event.tag is not None:
             shown = event.tag.replace("tag:yaml.org,2002:", "!!")
             self._stop(event.start_mark, f"a tag, `{shown}`", "remove it, or quote a text that begins with !")
@@ -191,7 +195,9 @@ class _Builder:
         self._positions[path] = self._position(event, key_place)
         if not isinstance(event, yaml.ScalarEvent):
             if len(self._open) >= MAX_DEPTH:
-                self._stop(event.start_mark, f"more than {MAX_DEPTH} levels inside each other", "a plan needs six at most")
+                self._stop(
+                    event.start_mark, f"more than {MAX_DEPTH} levels inside each other", "a plan needs six at most"
+                )
             self._open.append(_Open(value, path))
 
     def _start(self, event: Any) -> Any:
@@ -205,7 +211,9 @@ class _Builder:
         if not isinstance(key, str):
             shown = f"`{event.value}`" if isinstance(event, yaml.ScalarEvent) else "a list or mapping"
             braces = self._line(mark)[mark.column - 1 :].startswith("{{")
-            hint = "a text that begins with {{ needs quotes, or a block after `|`" if braces else "put the key in quotes"
+            hint = (
+                "a text that begins with {{ needs quotes, or a block after `|`" if braces else "put the key in quotes"
+            )
             self._stop(mark, f"a key must be a text, not {shown}", hint)
         if key in parent.key_places:
             message = f"the key `{key}` stands here twice, first in line {parent.key_places[key]}"

@@ -1,0 +1,13 @@
+"""The JSON Schema of a plan: what an editor needs to complete keys, show their meaning and mark mistakes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orchestrator.plan.model import Plan
+
+
+def json_schema() -> dict[str, Any]:
+    """The schema of a plan file as it may be written, short forms included (JSON Schema 2020-12)."""
+    schema = Plan.model_json_schema(mode="validation")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "A plan for orchestrate"}
