@@ -35,9 +35,21 @@ HELP = """Usage: claude [options] [command] [prompt]
   --verbose                      Override the verbose setting
 """
 
-LOGGED_IN = {"loggedIn": True, "authMethod": "api_key", "apiProvider": "firstParty", "apiKeySource": "ANTHROPIC_API_KEY"}
+LOGGED_IN = {
+    "loggedIn": True,
+    "authMethod": "api_key",
+    "apiProvider": "firstParty",
+    "apiKeySource": "ANTHROPIC_API_KEY",
+}
 
-HEALTHY: list[Step] = ["read_prompt", "init", {"delta": "fake "}, {"delta": "answer"}, {"text": "fake answer"}, "result"]
+HEALTHY: list[Step] = [
+    "read_prompt",
+    "init",
+    {"delta": "fake "},
+    {"delta": "answer"},
+    {"text": "fake answer"},
+    "result",
+]
 
 
 class FakeClaude:
@@ -46,8 +58,8 @@ class FakeClaude:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.path = folder / "claude"
-        script = shlex.quote(str(Path(__file__).resolve()))
-        self.path.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -I -S {script} {shlex.quote(str(folder))} "$@"\n')
+        command = shlex.join([sys.executable, "-I", "-S", str(Path(__file__).resolve()), str(folder)])
+        self.path.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
         self.path.chmod(0o755)
         self._scenario: dict[str, Any] = {
             "version": "2.1.330",
@@ -68,9 +80,12 @@ class FakeClaude:
         self._scenario["rules"].insert(0, [words, list(steps)])
         self._write()
 
-    def describe(self, *, version: str | None = None, help: str | None = None, auth: object = None) -> None:
-        """What `--version`, `--help` and `auth status --json` say. `auth` may be any JSON value, or a text as it is."""
-        given = {"version": version, "help": help, "auth": auth}
+    def describe(self, *, version: str | None = None, flags: str | None = None, auth: object = None) -> None:
+        """What `--version`, `--help` (`flags`) and `auth status --json` say; `auth` is a JSON value, or text as it is.
+
+        The version `hang` hangs.
+        """
+        given = {"version": version, "help": flags, "auth": auth}
         self._scenario |= {key: value for key, value in given.items() if value is not None}
         self._write()
 
@@ -102,6 +117,8 @@ class Player:
     def main(self) -> None:
         """Answer a question about the program, or play."""
         if "--version" in self.argv:
+            if self.scenario["version"] == "hang":
+                time.sleep(3600)
             print(f"{self.scenario['version']} (Claude Code)")
         elif "--help" in self.argv:
             print(self.scenario["help"])
@@ -128,7 +145,10 @@ class Player:
         if not self.line:
             self.line = sys.stdin.buffer.read().decode()
             seen = {"argv": self.argv, "env": dict(os.environ), "cwd": str(Path.cwd()), "pid": os.getpid()}
-            self.append("calls.ndjson", json.dumps({**seen, "cwd_entries": os.listdir(), "stdin": self.line}))
+            self.append(
+                "calls.ndjson",
+                json.dumps({**seen, "cwd_entries": [entry.name for entry in Path.cwd().iterdir()], "stdin": self.line}),
+            )
 
     def init(self, changes: object = None) -> None:
         self.emit({"type": "system", "subtype": "init", "session_id": "fake-session", "model": "fake-model"}, changes)

@@ -22,7 +22,7 @@ def standin_api() -> Iterator[StandInApi]:
 
 @pytest.fixture(scope="session")
 def claude_binary() -> Path:
-    """The real CLI that `claude-agent-sdk` bundles. Its absence is a failure: half of what we promise is tested on it."""
+    """The real CLI that `claude-agent-sdk` bundles. Its absence is a failure: much is tested on it alone."""
     spec = importlib.util.find_spec("claude_agent_sdk")
     if spec is None or spec.origin is None:
         pytest.fail("the real CLI is missing; install the extra: pip install -e '.[claude,dev]'")

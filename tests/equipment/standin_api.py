@@ -265,7 +265,7 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     server: _Server
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in the base class
         """Nothing is printed."""
 
     def setup(self) -> None:
@@ -357,8 +357,8 @@ def _events(response: ApiResponse, model: str) -> Iterator[dict[str, Any] | None
             if left is not None and left <= 0:
                 yield None
         yield {"type": "content_block_stop", "index": index}
-    usage = {"output_tokens": _output_tokens(response)}
-    yield {"type": "message_delta", "delta": {"stop_reason": response.stop_reason, "stop_sequence": None}, "usage": usage}
+    delta = {"stop_reason": response.stop_reason, "stop_sequence": None}
+    yield {"type": "message_delta", "delta": delta, "usage": {"output_tokens": _output_tokens(response)}}
     yield {"type": "message_stop"}
 
 

@@ -102,7 +102,10 @@ class RefusalNote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultLine:
-    """End of the turn. `is_error` is None when the field is missing or no truth value."""
+    """End of the turn. `is_error` is None when the field is missing or no truth value.
+
+    `structured` is the JSON text of the object that a JSON schema asked for, None when there is none.
+    """
 
     subtype: str
     is_error: bool | None
@@ -116,8 +119,8 @@ class ResultLine:
     api_error_type: str
     cost_usd: float
     usage: Usage
-    models: tuple[str, ...]
     session_id: str
+    structured: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,9 +260,13 @@ def _result(fields: Fields) -> Message:
         api_error_type=_text(fields, "api_error_type"),
         cost_usd=max(0.0, _number(fields, "total_cost_usd") or 0.0),
         usage=_usage(_object(fields, "usage"), models),
-        models=tuple(models),
         session_id=_text(fields, "session_id"),
+        structured=_structured(fields.get("structured_output")),
     )
+
+
+def _structured(value: object) -> str | None:
+    return None if value is None else json.dumps(value, ensure_ascii=False)
 
 
 def _usage(usage: Fields, models: Fields) -> Usage:

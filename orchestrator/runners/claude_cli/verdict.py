@@ -45,11 +45,15 @@ class Ending:
     limit_s: float = 0.0
 
 
-def judge(transcript: Transcript, ending: Ending, *, now: float) -> Reply | Failure:
-    """The outcome of an attempt. `now` is an epoch second."""
-    verdict = _verdict(transcript, ending, now)
+def judge(transcript: Transcript, ending: Ending, *, now: float, structured: bool = False) -> Reply | Failure:
+    """The outcome of an attempt. `now` is an epoch second.
+
+    With `structured` a JSON schema was asked for: the answer is then the object of the result line, as JSON text.
+    """
+    verdict = _verdict(transcript, ending, now, structured)
     if verdict is None:
-        return _reply(transcript)
+        text = transcript.results[0].structured if structured else None
+        return _reply(transcript, text=transcript.text if text is None else text)
     result = transcript.results[-1] if transcript.results else None
     return Failure(
         error_type=verdict.error_type,
@@ -95,7 +99,7 @@ def evidence_of(transcript: Transcript, ending: Ending) -> dict[str, object]:
     return {name: value for name, value in facts.items() if value not in (None, "", [], {}) and value is not False}
 
 
-def _reply(transcript: Transcript) -> Reply:
+def _reply(transcript: Transcript, *, text: str) -> Reply:
     result = transcript.results[0]
     evidence: dict[str, object] = {"num_turns": result.num_turns}
     if transcript.seams:
@@ -104,7 +108,7 @@ def _reply(transcript: Transcript) -> Reply:
         evidence["skipped_lines"] = dict(transcript.skipped)
     init = transcript.init
     return Reply(
-        text=transcript.text,
+        text=text,
         model=transcript.model or (init.model if init else ""),
         usage=result.usage,
         cost_usd=result.cost_usd,
@@ -114,7 +118,7 @@ def _reply(transcript: Transcript) -> Reply:
     )
 
 
-def _verdict(transcript: Transcript, ending: Ending, now: float) -> Verdict | None:
+def _verdict(transcript: Transcript, ending: Ending, now: float, structured: bool) -> Verdict | None:
     """What is wrong, or None when every sign says success."""
     if transcript.refusals:
         reason = next((text for text in transcript.refusals if " " in text), "the model, or a safeguard, declined")
@@ -129,26 +133,30 @@ def _verdict(transcript: Transcript, ending: Ending, now: float) -> Verdict | No
         return classify(_error_evidence(transcript, result), now=now)
     if transcript.errors and not transcript.text.strip():
         return classify(_error_evidence(transcript, result), now=now)
-    if contradiction := _contradiction(transcript, ending, result):
+    if contradiction := _contradiction(transcript, ending, result, structured):
         return _failed(FailureClass.PROTOCOL, f"the CLI reported success, but {contradiction}")
+    if structured:
+        missing = result.structured is None
+        return _failed(FailureClass.MALFORMED, "the answer lacks the structured output") if missing else None
     if not transcript.text.strip():
         return _failed(FailureClass.EMPTY, "the model ended its turn without any text")
     return None
 
 
-def _contradiction(transcript: Transcript, ending: Ending, result: ResultLine) -> str:
+def _contradiction(transcript: Transcript, ending: Ending, result: ResultLine, structured: bool) -> str:
     """The first sign that speaks against a success, in words; empty when there is none."""
     text, last = transcript.text, (result.text or "").strip()
+    good_ends = {"end_turn", "tool_use"} if structured else {"end_turn"}
     doubts = (
         (result.is_error is not False, "the result line does not say whether it is an error"),
         (bool(transcript.errors), "an error line came before"),
         (result.num_turns < 1, "the prompt never reached the model (no turn was taken)"),
-        (result.stop_reason != "end_turn", f"its stop reason is {result.stop_reason or 'missing'}"),
+        (result.stop_reason not in good_ends, f"its stop reason is {result.stop_reason or 'missing'}"),
         (transcript.init is None, "its first line is missing"),
         (bool(transcript.malformed), f"{len(transcript.malformed)} lines before could not be read"),
         (ending.incomplete and not ending.ended_by_us, "its output went on and stopped inside a line"),
         (not ending.ended_by_us and ending.exit_code != 0, f"the process {exit_in_words(ending.exit_code)}"),
-        (not text.strip().endswith(last), "its last text is not the end of the answer"),
+        (not structured and not text.strip().endswith(last), "its last text is not the end of the answer"),
     )
     return next((words for doubtful, words in doubts if doubtful), "")
 
