@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,11 +13,12 @@ from typing import Any
 from orchestrator.engine.clock import Clock
 from orchestrator.engine.control import RunControl
 from orchestrator.engine.gate import Bounds
+from orchestrator.engine.recall import reload_workload
 from orchestrator.engine.reuse import ReuseRules
 from orchestrator.engine.session import RunSession, RunSettings, Surroundings
 from orchestrator.engine.stitch import EXTENSIONS
-from orchestrator.errors import PlanChangedError, UsageError
-from orchestrator.plan.load import StdinText, load_plan, select
+from orchestrator.errors import UsageError
+from orchestrator.plan.load import load_plan, select
 from orchestrator.plan.model import Plan
 from orchestrator.plan.workload import InputText, Workload
 from orchestrator.runners.base import Runner
@@ -39,8 +39,8 @@ async def bind_new_run(
     plan: Path | dict[str, Any] | Plan, options: Options, *, environment: Mapping[str, str]
 ) -> RunSession:
     """A session for a new run of `plan`. Raises `PlanError`, `UsageError` or `StoreError`; nothing is started."""
-    base_dir = Path(options.get("base_dir") or Path.cwd()).absolute()
-    root = Path(options["root"]).absolute() if options.get("root") else None
+    base_dir = None if isinstance(plan, Path) else _absolute(options.get("base_dir")) or Path.cwd()
+    root = _absolute(options.get("root"))
     workload = await asyncio.to_thread(
         load_plan, plan, inputs=options.get("inputs") or {}, root=root, base_dir=base_dir
     )
@@ -70,7 +70,7 @@ async def bind_new_run(
         run_id=_new_run_id(clock.epoch_s()),
         name=workload.name,
         plan_path=_text(workload.path),
-        base_dir=str(base_dir),
+        base_dir=_text(base_dir),
         source=workload.source,
         inputs={name: _input_record(each) for name, each in workload.inputs.items()},
         files=dict(workload.files),
@@ -90,19 +90,7 @@ async def bind_resumed_run(run_id: str, options: Options, *, environment: Mappin
     store = open_store(Path(options.get("store") or DEFAULT_STORE))
     record = store.run(store.resolve(run_id))
     kept = dict(record.options)
-    workload = await asyncio.to_thread(
-        load_plan,
-        _stored_plan(record),
-        inputs=_given_again(record),
-        root=Path(kept["root"]) if kept["root"] else None,
-        base_dir=Path(record.base_dir),
-    )
-    changed = _changes(record, workload)
-    if changed:
-        command = f"orchestrate {record.plan_path}" if record.plan_path else "run_plan(…)"
-        raise PlanChangedError(record.run_id, changed=changed, command=command)
-    if kept["only"] or kept["until"]:
-        workload = select(workload, only=tuple(kept["only"]), until=tuple(kept["until"]))
+    workload = await asyncio.to_thread(reload_workload, record)
     for name in ("max_concurrency", "max_cost_usd", "wait_for_limits"):
         if options.get(name) is not None:
             kept[name] = options[name]
@@ -169,6 +157,10 @@ def _output(workload: Workload, asked: Path | str | None, *, default: bool) -> P
     return Path.cwd() / f"{workload.name}.result.{EXTENSIONS[workload.stitch_format]}"
 
 
+def _absolute(path: Path | str | None) -> Path | None:
+    return Path(path).absolute() if path else None
+
+
 def _require_chunks(workload: Workload, ids: tuple[str, ...]) -> None:
     unknown = [each for each in ids if each not in workload.chunks]
     if unknown:
@@ -196,38 +188,3 @@ def _input_record(given: InputText) -> dict[str, Any]:
     elif given.path is not None:
         record["path"] = str(given.path)
     return record
-
-
-def _given_again(record: RunRecord) -> dict[str, str | Path | StdinText]:
-    given: dict[str, str | Path | StdinText] = {}
-    for name, each in record.inputs.items():
-        match each["given"]:
-            case "file":
-                given[name] = Path(each["path"])
-            case "stdin":
-                given[name] = StdinText(each["text"])
-            case "set":
-                given[name] = each["text"]
-            case _:
-                pass
-    return given
-
-
-def _stored_plan(record: RunRecord) -> Path | dict[str, Any]:
-    if record.options["is_file"] and record.plan_path is not None:
-        return Path(record.plan_path)
-    return json.loads(record.source)
-
-
-def _changes(record: RunRecord, workload: Workload) -> list[str]:
-    """What differs from when the run began: the plan, or files and inputs by name."""
-    changed = ["the plan"] if workload.source != record.source else []
-    paths = sorted({*record.files, *workload.files})
-    changed += [path for path in paths if record.files.get(path) != workload.files.get(path)]
-    names = sorted({*record.inputs, *workload.inputs})
-    for name in names:
-        before, now = record.inputs.get(name), workload.inputs.get(name)
-        known = now is not None and now.path is not None and str(now.path) in changed
-        if not known and (before is None or now is None or before["sha256"] != now.sha256):
-            changed.append(f"input {name}")
-    return changed

@@ -30,3 +30,8 @@ class Clock:
 def to_iso(epoch_s: float) -> str:
     """Epoch seconds as UTC in ISO 8601 with milliseconds, such as 2026-03-01T09:30:00.125Z."""
     return datetime.fromtimestamp(epoch_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def from_iso(moment: str) -> float:
+    """Epoch seconds of what `to_iso` made."""
+    return datetime.fromisoformat(moment).timestamp()

@@ -26,7 +26,6 @@ from orchestrator.engine.reuse import ReuseRules
 from orchestrator.engine.schedule import Schedule
 from orchestrator.errors import StoreError
 from orchestrator.events import ChunkProgressed
-from orchestrator.plan.template import TemplateProblem
 from orchestrator.plan.values import RenderTooLarge
 from orchestrator.plan.workload import Workload
 from orchestrator.runners.base import Failure, FailureClass, Reply, Request, Runner
@@ -40,8 +39,9 @@ _MAY_COST_UNTOLD = frozenset({FailureClass.CRASH, FailureClass.PROTOCOL, Failure
 
 @dataclass(slots=True)
 class _Attempts:
-    """The attempts of one chunk."""
+    """The attempts of one chunk: `number` counts all that began, `used` those that count against its maximum."""
 
+    number: int = 0
     used: int = 0
     throttled_waits: int = 0
     timeouts: int = 0
@@ -180,8 +180,8 @@ class Executor:
             for chunk_id in ready:
                 try:
                     self._lookup.begin(chunk_id)
-                except (TemplateProblem, RenderTooLarge) as problem:
-                    self._fail(chunk_id, FailureClass.INVALID_REQUEST.value, str(problem))
+                except RenderTooLarge as problem:
+                    self._fail(chunk_id, FailureClass.TOO_LONG.value, str(problem))
         while (chunk_id := self._schedule.next_startable()) is not None:
             if not self._gate.admits(chunk_id, running=self._schedule.running_count):
                 return
@@ -190,11 +190,12 @@ class Executor:
     def _start(self, chunk_id: str) -> None:
         chunk = self._workload.chunks[chunk_id]
         attempts = self._attempts.setdefault(chunk_id, _Attempts())
+        attempts.number += 1
         attempts.used += 1
         attempts.started_s = self._clock.monotonic_s()
         request = Request(
             chunk_id=chunk_id,
-            attempt=attempts.used,
+            attempt=attempts.number,
             prompt=self._lookup.prompt(chunk_id),
             context=self._lookup.context,
             model=chunk.model,
@@ -205,7 +206,7 @@ class Executor:
         self._budget.reserve(chunk_id)
         self._ledger.started(
             chunk_id,
-            attempt=attempts.used,
+            attempt=attempts.number,
             timeout_s=request.timeout_s,
             fingerprint=self._lookup.fingerprint(chunk_id),
             why=self._lookup.why(chunk_id),

@@ -8,7 +8,7 @@ from graphlib import TopologicalSorter
 
 from orchestrator.engine.render import answer_values, fingerprint, input_values, system_prompt, template_values
 from orchestrator.engine.reuse import ReuseRules, oldest_allowed
-from orchestrator.plan.template import TemplateProblem
+from orchestrator.plan.values import RenderTooLarge
 from orchestrator.plan.workload import Chunk, Workload
 from orchestrator.store import AnswerRecord, ChunkRecord, Connection
 from orchestrator.store.reads import answer as read_answer
@@ -75,7 +75,7 @@ def forecast(
         chunks = answer_values(chunk.references, answers=answers, gaps={})
         try:
             prompt = chunk.template.render(template_values(workload, inputs=inputs, chunks=chunks))
-        except TemplateProblem:
+        except RenderTooLarge:
             continue
         digest = fingerprint(chunk, prompt=prompt, context=context, runner=runner)
         refusal = rules.refusal(chunk)

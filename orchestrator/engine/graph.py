@@ -8,6 +8,7 @@ LangGraph runs nodes in levels, and a chunk would wait for strangers.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypedDict, TypeVar, cast
@@ -168,5 +169,7 @@ class _Portal:
 
 
 def _tell_stream() -> Callable[[Event], None]:
+    """Puts events on the graph's stream. The writer looks up its graph in the context that it was made in."""
     writer = cast("Callable[[Any], None]", get_stream_writer())
-    return lambda event: writer(event_to_dict(event))
+    context = contextvars.copy_context()
+    return lambda event: context.run(writer, event_to_dict(event))

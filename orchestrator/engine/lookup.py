@@ -64,7 +64,7 @@ class Lookup:
         self._flights: dict[str, _Flight] = {}
 
     def prompt(self, chunk_id: str) -> str:
-        """The chunk's rendered prompt. Raises `TemplateProblem` or `RenderTooLarge`."""
+        """The chunk's rendered prompt. Raises `RenderTooLarge`."""
         chunk = self._workload.chunks[chunk_id]
         chunks = answer_values(chunk.references, answers=self._ledger.answers, gaps=self._ledger.gaps)
         return chunk.template.render(template_values(self._workload, inputs=self._inputs, chunks=chunks))
@@ -78,7 +78,7 @@ class Lookup:
         return self._why.get(chunk_id, "")
 
     def begin(self, chunk_id: str) -> None:
-        """Look the chunk up. Raises `TemplateProblem` or `RenderTooLarge` when it has no prompt."""
+        """Look the chunk up. Raises `RenderTooLarge` when it has no prompt."""
         chunk = self._workload.chunks[chunk_id]
         prospect = self._forecast.prospects.get(chunk_id)
         self._fingerprints[chunk_id] = (

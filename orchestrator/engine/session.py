@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from orchestrator.engine.budget import Budget
-from orchestrator.engine.clock import Clock
+from orchestrator.engine.clock import Clock, from_iso
 from orchestrator.engine.control import RunControl
 from orchestrator.engine.delivery import Delivery
 from orchestrator.engine.execute import Executor
@@ -25,7 +25,7 @@ from orchestrator.engine.result import RunResult, make_result, run_status
 from orchestrator.engine.reuse import ReuseRules
 from orchestrator.engine.schedule import Node, Schedule
 from orchestrator.errors import OrchestrateError, StoreError
-from orchestrator.events import RunEstimated, RunFinished, RunResumed, RunStarted
+from orchestrator.events import RunContinued, RunEstimated, RunFinished, RunPaused, RunResumed, RunStarted
 from orchestrator.plan.estimate import Estimate, estimate_workload
 from orchestrator.plan.workload import Workload
 from orchestrator.runners.base import Runner, RunnerInfo
@@ -103,6 +103,7 @@ class RunSession:
         if self._settings.output is not None:
             check_output(self._settings.output, written=store.output_hashes, force=self._settings.force)
         own = {chunk.chunk_id: chunk for chunk in store.chunks(self.run_id)} if self._resumed else {}
+        self._earlier_events = store.events(self.run_id) if self._resumed else []
         self._forecast = await asyncio.to_thread(self._make_forecast, own)
         if len(self._forecast.reusable) < len(self._workload.chunks):
             info: RunnerInfo = await self._with.runner.open()
@@ -233,7 +234,7 @@ class RunSession:
                 expected_usd={chunk_id: chunk.cost_usd for chunk_id, chunk in expected.items()},
                 spent_usd=self._ledger.cost_usd,
             ),
-            bounds=self._settings.bounds,
+            bounds=replace(self._settings.bounds, paused_until_s=self._earlier_pause()),
             rules=self._settings.rules,
             forecast=self._forecast,
             control=self._with.control,
@@ -250,6 +251,15 @@ class RunSession:
             await self._executor.run(stopped=self._stop)
         finally:
             self._stop = self._executor.stop
+
+    def _earlier_pause(self) -> float | None:
+        """The end (epoch) of a pause that an earlier process of this run did not live to see."""
+        if not self._resumed:
+            return None
+        pauses = [each for each in self._earlier_events if each["type"] in (RunPaused.type, RunContinued.type)]
+        if not pauses or pauses[-1]["type"] == RunContinued.type or pauses[-1]["until"] is None:
+            return None
+        return from_iso(pauses[-1]["until"])
 
     def _nodes(self) -> list[Node]:
         times = self._estimate.chunks

@@ -77,6 +77,10 @@ def _value(chunk_id: str, answers: Mapping[str, str], gaps: Mapping[str, str]) -
 def _parse(text: str) -> Any:
     fenced = _FENCE.match(text)
     try:
-        return json.loads(fenced[1] if fenced else text)
+        return json.loads(fenced[1] if fenced else text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         return text
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")

@@ -22,7 +22,7 @@ class RunRecord:
     run_id: str
     name: str
     plan_path: str | None
-    base_dir: str
+    base_dir: str | None
     source: str
     inputs: Mapping[str, Mapping[str, Any]]
     files: Mapping[str, str]

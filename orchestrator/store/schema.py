@@ -18,7 +18,7 @@ BUSY_TIMEOUT_S = 10.0
 
 TABLES = """
 CREATE TABLE runs (
-    run_id TEXT PRIMARY KEY, name TEXT NOT NULL, plan_path TEXT, base_dir TEXT NOT NULL, source TEXT NOT NULL,
+    run_id TEXT PRIMARY KEY, name TEXT NOT NULL, plan_path TEXT, base_dir TEXT, source TEXT NOT NULL,
     inputs TEXT NOT NULL, files TEXT NOT NULL, options TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL,
     created_at TEXT NOT NULL, updated_at TEXT NOT NULL, elapsed_s REAL NOT NULL, result_path TEXT
 );

@@ -1,0 +1,74 @@
+"""Files of a result: whole or not at all, and never over what is not ours."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from orchestrator.engine.output import PartialFile, check_output, incomplete_path, sha256_of, write_atomically
+from orchestrator.errors import OutputExistsError, UsageError
+
+
+def check(path: Path, *known: str, force: bool = False) -> None:
+    """Check an output of which runs wrote contents with these hashes."""
+    check_output(path, written=lambda _: frozenset(known), force=force)
+
+
+def test_a_file_that_we_did_not_write_is_refused(tmp_path: Path) -> None:
+    """Unknown, or edited since; the incomplete result beside it counts too. `force` allows it."""
+    path = tmp_path / "guide.md"
+    check(path)
+    path.write_text("mine")
+    with pytest.raises(OutputExistsError, match="--force"):
+        check(path)
+    check(path, sha256_of(b"mine"))
+    with pytest.raises(OutputExistsError):
+        check(path, sha256_of(b"what a run wrote"))
+    check(path, force=True)
+    path.unlink()
+    incomplete_path(path).write_text("mine")
+    with pytest.raises(OutputExistsError, match=r"guide\.incomplete\.md"):
+        check(path)
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_paid(tmp_path: Path) -> None:
+    """A folder, or a folder that is not there."""
+    with pytest.raises(UsageError, match="is a folder"):
+        check(tmp_path)
+    with pytest.raises(UsageError, match="there is no folder"):
+        check(tmp_path / "no" / "guide.md")
+
+
+def test_a_failed_write_leaves_the_earlier_file_and_nothing_beside_it(tmp_path: Path) -> None:
+    """Here the target turned into a folder meanwhile."""
+    path = tmp_path / "guide.md"
+    write_atomically(path, b"first")
+    assert path.read_bytes() == b"first"
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(OSError, match=r"guide\.md"):
+        write_atomically(path, b"second")
+    assert os.listdir(tmp_path) == ["guide.md"]
+
+
+def test_the_partial_file_is_the_finished_prefix_in_order(tmp_path: Path) -> None:
+    """A chunk that ended early waits for those before it; a gap counts as ended."""
+    partial = PartialFile(tmp_path / "guide.partial.md", ["a", "b", "c"])
+    partial.update(answers={"c": "C"}, gaps={})
+    assert not partial.path.exists()
+    partial.update(answers={"a": "A", "c": "C"}, gaps={})
+    assert partial.path.read_text() == "A"
+    partial.update(answers={"a": "A", "c": "C"}, gaps={"b": "refusal"})
+    assert partial.path.read_text() == "A\n\n[missing: b, refusal]\n\nC"
+    partial.remove()
+    assert not partial.path.exists()
+
+
+def test_a_partial_file_that_cannot_be_written_hurts_nobody(tmp_path: Path) -> None:
+    """It is a convenience."""
+    partial = PartialFile(tmp_path / "no" / "guide.partial.md", ["a"])
+    partial.update(answers={"a": "A"}, gaps={})
+    partial.remove()
+    assert os.listdir(tmp_path) == []
