@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import get_args
@@ -18,9 +15,9 @@ from orchestrator.events import Event, EventBase
 from orchestrator.plan import model
 from orchestrator.plan.values import FILTERS
 from orchestrator.runners.base import FailureClass
+from tests.cli.command import ROOT, orchestrate
 
 COMMANDS = ("run", "resume", "check", "status", "show", "events", "doctor", "schema", "init")
-ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted([*DOCS.rglob("*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "examples" / "README.md"])
 PARTS = [
@@ -84,9 +81,9 @@ def test_every_failure_class_is_described() -> None:
 
 
 def help_text(*command: str) -> str:
-    environment = {"PATH": os.environ["PATH"], "COLUMNS": "200", "TERM": "dumb"}
-    asked = [sys.executable, "-m", "orchestrator", *command, "--help"]
-    return subprocess.run(asked, env=environment, capture_output=True, text=True, timeout=60, check=True).stdout
+    asked = orchestrate(*command, "--help", cwd=ROOT, env={"COLUMNS": "200", "TERM": "dumb"})
+    assert asked.returncode == 0, asked.stderr
+    return asked.stdout
 
 
 def test_every_command_is_described() -> None:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import os
+import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+from tests.cli.command import ROOT, orchestrate
+
+EXAMPLES = ROOT / "examples"
+README = (EXAMPLES / "README.md").read_text(encoding="utf-8")
 CHUNKS = {"ten-lines": 4, "field-guide": 8, "code-review": 6, "story": 11, "story-parallel": 11}
-
-
-def orchestrate(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run the command in a child process, in a folder of its own, without anything of this user's."""
-    environment = {"PATH": os.environ["PATH"], "HOME": str(cwd)}
-    command = [sys.executable, "-m", "orchestrator", *arguments]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
 def run_example(name: str, *more: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -26,21 +21,35 @@ def run_example(name: str, *more: str, cwd: Path) -> subprocess.CompletedProcess
     return orchestrate(plan, "--runner", "simulated:latency_s=0", "--progress", "quiet", *more, cwd=cwd)
 
 
+def listed() -> dict[str, list[str]]:
+    """What the folder's README says of each plan: calls, cost, time."""
+    rows = re.findall(r"^\| \[(.+)\.yaml\]\(\1\.yaml\) \|[^|]*\|(.*)\|$", README, flags=re.MULTILINE)
+    return {name: [cell.strip() for cell in rest.split("|")] for name, rest in rows}
+
+
+def seconds(text: str) -> float:
+    number, unit = text.split()
+    return float(number) * {"s": 1, "min": 60}[unit]
+
+
 def test_every_example_is_listed() -> None:
     """Every plan in the folder is tried here and described in the folder's README."""
     plans = {path.stem for path in EXAMPLES.glob("*.yaml")}
     assert plans == set(CHUNKS)
-    readme = (EXAMPLES / "README.md").read_text(encoding="utf-8")
-    rows = dict(re.findall(r"^\| \[([a-z-]+)\.yaml\]\(\1\.yaml\) \|[^|]*\| (\d+) \|", readme, flags=re.MULTILINE))
-    assert rows == {name: str(count) for name, count in CHUNKS.items()}
+    assert {name: int(cells[0]) for name, cells in listed().items()} == CHUNKS
 
 
 @pytest.mark.parametrize("name", CHUNKS)
 def test_example_is_a_good_plan(name: str, tmp_path: Path) -> None:
-    """`orchestrate check` finds nothing wrong, and touches nothing."""
-    checked = orchestrate("check", str(EXAMPLES / f"{name}.yaml"), cwd=tmp_path)
+    """`orchestrate check` finds nothing wrong, touches nothing, and agrees with what the README says it costs."""
+    checked = orchestrate("check", str(EXAMPLES / f"{name}.yaml"), "--json", cwd=tmp_path)
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert list(tmp_path.iterdir()) == []
+    estimate = json.loads(checked.stdout)["estimate"]
+    calls, cost, time = listed()[name]
+    assert estimate["calls"] == int(calls)
+    assert estimate["cost_usd_low"] < float(cost.removeprefix("$")) < estimate["cost_usd_high"]
+    assert estimate["time_s_low"] < seconds(time) < estimate["time_s_high"]
 
 
 @pytest.mark.parametrize("name", CHUNKS)
