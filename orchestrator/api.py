@@ -14,7 +14,8 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from orchestrator.binding import bind_new_run, bind_resumed_run
+from orchestrator.binding import DEFAULT_STORE, bind_new_run, bind_resumed_run
+from orchestrator.engine import recall
 from orchestrator.engine.control import RunControl
 from orchestrator.engine.result import RunResult
 from orchestrator.engine.session import Confirm, RunSession
@@ -23,6 +24,7 @@ from orchestrator.events import Event
 from orchestrator.plan.load import StdinText
 from orchestrator.plan.model import Plan
 from orchestrator.runners.base import Runner
+from orchestrator.store import open_store
 
 PlanSource = str | Path | dict[str, Any] | Plan
 """A path, the content of a plan as a dict, or a validated `Plan`."""
@@ -130,6 +132,16 @@ def resume_run(run_id: str = "last", **options: Unpack[CommonOptions]) -> RunRes
 async def aresume_run(run_id: str = "last", **options: Unpack[CommonOptions]) -> RunResult:
     """`resume_run` as a coroutine."""
     return await _drive(await bind_resumed_run(run_id, dict(options), environment=os.environ))
+
+
+def recall_result(run_id: str = "last", *, store: Path | str | None = None) -> str | None:
+    """The stitched text of a run, made again from its stored answers; None when it has no answer. Starts nothing.
+
+    What has no answer is a visible gap. Raises `UnknownRunError`, `StoreError`, and `PlanChangedError` when the plan or
+    an input is no longer what the run began with.
+    """
+    stitched = recall.recall_result(open_store(Path(store or DEFAULT_STORE)), run_id)
+    return stitched.text if stitched else None
 
 
 def build_graph(plan: PlanSource, **options: Unpack[RunOptions]) -> Any:

@@ -15,7 +15,7 @@ from orchestrator.cli.printing import print_json, print_lines
 from orchestrator.errors import PlanError
 from orchestrator.plan.estimate import Estimate, estimate_workload
 from orchestrator.plan.load import load_plan
-from orchestrator.plan.model import Plan
+from orchestrator.plan.schema import json_schema
 from orchestrator.plan.tokens import count_tokens
 from orchestrator.plan.workload import Workload
 
@@ -49,7 +49,7 @@ def check_plan(
 
 def print_schema() -> None:
     """The JSON Schema of a plan."""
-    print_json(Plan.model_json_schema())
+    print_json(json_schema())
 
 
 def plan_record(workload: Workload, estimate: Estimate, *, here: Path) -> dict[str, Any]:

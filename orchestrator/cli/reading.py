@@ -10,7 +10,7 @@ from orchestrator.cli.given import store_path
 from orchestrator.cli.printing import print_exactly, print_json, print_lines
 from orchestrator.cli.status_lines import run_state, status_lines, status_record
 from orchestrator.cli.words_first import meant
-from orchestrator.errors import UsageError
+from orchestrator.errors import PlanChangedError, PlanError, UsageError
 from orchestrator.store import ChunkRecord, Store, open_store
 
 
@@ -27,6 +27,35 @@ def print_status(run: str, *, store: Path | None, as_json: bool) -> None:
         print_json(shown)
     else:
         print_lines(status_lines(shown))
+
+
+def print_result(run: str, *, store: Path | None, as_json: bool) -> None:
+    """The stitched result of a run, with a visible gap for what has no answer.
+
+    Raises `UsageError` when there is none, and when the plan or an input changed since, so that it cannot be stitched.
+    """
+    from orchestrator.api import recall_result
+
+    opened = _open(store, run)
+    run_id = opened.resolve(run)
+    record = opened.run(run_id)
+    try:
+        text = recall_result(run_id, store=opened.path)
+    except (PlanChangedError, PlanError) as error:
+        changed = ", ".join(error.changed) if isinstance(error, PlanChangedError) else "the plan"
+        written = f"; the run itself wrote {record.result_path}" if record.result_path else ""
+        raise UsageError(
+            f"run {run_id} cannot be stitched again: {changed} changed since{written}; "
+            f"`orchestrate show {run_id} CHUNK` prints single answers"
+        ) from None
+    if text is None:
+        raise UsageError(f"run {run_id} has no result yet; `orchestrate status {run_id}` says how it stands")
+    if as_json:
+        live = opened.is_held(run_id)
+        state = run_state(record, live=live)
+        print_json({"run_id": run_id, "state": state, "result_path": record.result_path, "text": text})
+    else:
+        print_exactly(text)
 
 
 def print_answer(run: str, chunk_id: str, *, store: Path | None, as_json: bool) -> None:

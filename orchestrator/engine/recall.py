@@ -1,0 +1,95 @@
+"""From a stored run back to what it was made of, and to the result that its answers make."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from orchestrator.engine.stitch import Stitched, stitch
+from orchestrator.errors import PlanChangedError
+from orchestrator.plan.load import StdinText, load_plan, select
+from orchestrator.plan.workload import Workload
+from orchestrator.store import ChunkRecord, RunRecord, Store
+
+
+def recall_result(store: Store, run_id: str) -> Stitched | None:
+    """The result of a run as its stored answers make it, or None when it has no answer. Nothing is started.
+
+    Raises `UnknownRunError`, and `PlanChangedError` when the plan or an input is no longer what the run began with.
+    """
+    record = store.run(store.resolve(run_id))
+    chunks = store.chunks(record.run_id)
+    answers: dict[str, str] = {}
+    for chunk in chunks:
+        answer = store.answer(chunk.answer_id) if chunk.answer_id is not None else None
+        if answer is not None:
+            answers[chunk.chunk_id] = answer.text
+    if not answers:
+        return None
+    workload = reload_workload(record)
+    gaps = {chunk.chunk_id: _reason(chunk) for chunk in chunks if chunk.chunk_id not in answers}
+    return stitch(workload, answers=answers, gaps=gaps)
+
+
+def reload_workload(record: RunRecord) -> Workload:
+    """What the run was begun with, selection included, read again from its files.
+
+    Raises `PlanChangedError` when any of it changed since, and `PlanError` when it cannot be read any more.
+    """
+    kept = record.options
+    workload = load_plan(
+        _stored_plan(record),
+        inputs=_given_again(record),
+        root=Path(kept["root"]) if kept["root"] else None,
+        base_dir=Path(record.base_dir) if record.base_dir else None,
+    )
+    changed = _changes(record, workload)
+    if changed:
+        command = f"orchestrate {record.plan_path}" if record.plan_path else "run_plan(…)"
+        raise PlanChangedError(record.run_id, changed=changed, command=command)
+    if kept["only"] or kept["until"]:
+        workload = select(workload, only=tuple(kept["only"]), until=tuple(kept["until"]))
+    return workload
+
+
+def _stored_plan(record: RunRecord) -> Path | dict[str, Any]:
+    if record.options["is_file"] and record.plan_path is not None:
+        return Path(record.plan_path)
+    return json.loads(record.source)
+
+
+def _given_again(record: RunRecord) -> dict[str, str | Path | StdinText]:
+    given: dict[str, str | Path | StdinText] = {}
+    for name, each in record.inputs.items():
+        match each["given"]:
+            case "file":
+                given[name] = Path(each["path"])
+            case "stdin":
+                given[name] = StdinText(each["text"])
+            case "set":
+                given[name] = each["text"]
+            case _:
+                pass
+    return given
+
+
+def _changes(record: RunRecord, workload: Workload) -> list[str]:
+    """What differs from when the run began: the plan, or files and inputs by name."""
+    changed = ["the plan"] if workload.source != record.source else []
+    paths = sorted({*record.files, *workload.files})
+    changed += [path for path in paths if record.files.get(path) != workload.files.get(path)]
+    names = sorted({*record.inputs, *workload.inputs})
+    for name in names:
+        before, now = record.inputs.get(name), workload.inputs.get(name)
+        known = now is not None and now.path is not None and str(now.path) in changed
+        if not known and (before is None or now is None or before["sha256"] != now.sha256):
+            changed.append(f"input {name}")
+    return changed
+
+
+def _reason(chunk: ChunkRecord) -> str:
+    """The same words that the run itself puts into a gap."""
+    if chunk.status == "failed":
+        return chunk.error_type
+    return f"skipped since {chunk.because} has no answer" if chunk.status == "skipped" else "not run yet"
