@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.runners.base import Failure, FailureClass, Reply
 from orchestrator.runners.claude_cli.classify import REMEDIES, ErrorEvidence, classify
-from orchestrator.runners.claude_cli.messages import parse_line
+from orchestrator.runners.claude_cli.parsing import parse_line
 from orchestrator.runners.claude_cli.transcript import Transcript
 from orchestrator.runners.claude_cli.usage_limits import reset_time, tells_usage_limit
 from orchestrator.runners.claude_cli.verdict import Ending, judge
@@ -46,7 +46,9 @@ def class_of(*lines: bytes, ending: Ending | None = None) -> FailureClass | None
 
 def error_result(text: str, status: int | None = None, *, terminal: str = "api_error") -> bytes:
     signs = {"is_error": True, "num_turns": 1, "stop_reason": "stop_sequence", "terminal_reason": terminal}
-    return json.dumps({"type": "result", "subtype": "success", **signs, "result": text, "api_error_status": status}).encode()
+    return json.dumps(
+        {"type": "result", "subtype": "success", **signs, "result": text, "api_error_status": status}
+    ).encode()
 
 
 @pytest.mark.parametrize(
@@ -244,7 +246,9 @@ def test_own_end_after_the_result_keeps_the_answer() -> None:
 
 def test_text_that_is_not_of_the_answer_stays_out() -> None:
     """Lines of sub-agents and of the CLI itself are never part of an answer."""
-    nested = b'{"type":"assistant","parent_tool_use_id":"t","message":{"model":"m","content":[{"type":"text","text":"X"}]}}'
+    nested = (
+        b'{"type":"assistant","parent_tool_use_id":"t","message":{"model":"m","content":[{"type":"text","text":"X"}]}}'
+    )
     outcome = judged(INIT, nested, TEXT, DONE)
     assert isinstance(outcome, Reply)
     assert outcome.text == "Hello."
@@ -265,7 +269,9 @@ def test_refusal_anywhere_is_a_refusal() -> None:
 
 def test_continued_answer_tells_its_seam() -> None:
     """An answer that the CLI made go on by itself is whole, and says where and why it was cut."""
-    more = b'{"type":"user","isSynthetic":true,"message":{"content":[{"type":"text","text":"Output token limit hit."}]}}'
+    more = (
+        b'{"type":"user","isSynthetic":true,"message":{"content":[{"type":"text","text":"Output token limit hit."}]}}'
+    )
     outcome = judged(INIT, TEXT, more, TEXT, DONE.replace(b'"num_turns":1', b'"num_turns":2'))
     assert isinstance(outcome, Reply)
     assert outcome.text == "Hello.Hello."
@@ -276,7 +282,11 @@ def test_continued_answer_tells_its_seam() -> None:
 @pytest.mark.parametrize(
     ("ending", "expected", "words"),
     [
-        (Ending(exit_code=1, stderr_tail="error: unknown option '--tools'"), FailureClass.ENVIRONMENT, "unknown option"),
+        (
+            Ending(exit_code=1, stderr_tail="error: unknown option '--tools'"),
+            FailureClass.ENVIRONMENT,
+            "unknown option",
+        ),
         (Ending(exit_code=127), FailureClass.ENVIRONMENT, "exited with 127"),
         (Ending(exit_code=1, stderr_tail="Not logged in · Please run /login"), FailureClass.AUTH, "/login"),
         (Ending(exit_code=1, stderr_tail="Error: stdin exceeds 10 MB"), FailureClass.TOO_LONG, "10 MB"),
@@ -348,8 +358,14 @@ def test_any_line_is_taken(line: bytes) -> None:
 
 def test_half_surrogate_pair_can_be_stored() -> None:
     """A character that was cut in half inside JSON becomes U+FFFD; one whose halves meet again is whole."""
-    half, whole = judged(INIT, TEXT.replace(b"Hello.", b"a\\ud83d"), DONE.replace(b"Hello.", b"")), judged(
-        INIT, TEXT.replace(b"Hello.", b"a\\ud83d"), TEXT.replace(b"Hello.", b"\\ude00b"), DONE.replace(b"Hello.", b"")
+    half, whole = (
+        judged(INIT, TEXT.replace(b"Hello.", b"a\\ud83d"), DONE.replace(b"Hello.", b"")),
+        judged(
+            INIT,
+            TEXT.replace(b"Hello.", b"a\\ud83d"),
+            TEXT.replace(b"Hello.", b"\\ude00b"),
+            DONE.replace(b"Hello.", b""),
+        ),
     )
     assert isinstance(half, Reply)
     assert isinstance(whole, Reply)

@@ -9,7 +9,8 @@ import pytest
 
 from orchestrator.runners.base import Failure, FailureClass, Reply
 from orchestrator.runners.claude_cli.framing import LineFramer
-from orchestrator.runners.claude_cli.messages import Message, parse_line
+from orchestrator.runners.claude_cli.messages import Message
+from orchestrator.runners.claude_cli.parsing import parse_line
 from orchestrator.runners.claude_cli.transcript import Transcript
 from orchestrator.runners.claude_cli.verdict import Ending, judge
 
@@ -200,5 +201,7 @@ def torn(data: bytes, rng: random.Random) -> bytes:
             return data[:where] + b"\nwarning: \x1b[31msomething\xff\n" + data[where:]
         case _:
             lines = data.splitlines(keepends=True)
-            lines.insert(rng.randrange(len(lines) + 1), rng.choice([b"\n", b"[]\n", b"null\n", b'{"type":"new"}\n', b"{\n"]))
+            lines.insert(
+                rng.randrange(len(lines) + 1), rng.choice([b"\n", b"[]\n", b"null\n", b'{"type":"new"}\n', b"{\n"])
+            )
             return b"".join(lines)

@@ -11,7 +11,7 @@ from pathlib import Path
 from orchestrator.runners.base import OnProgress
 from orchestrator.runners.claude_cli.framing import LineFramer
 from orchestrator.runners.claude_cli.limits import Limit, Times, limit_of
-from orchestrator.runners.claude_cli.messages import parse_line
+from orchestrator.runners.claude_cli.parsing import parse_line
 from orchestrator.runners.claude_cli.process import ChildProcess, Timing
 from orchestrator.runners.claude_cli.transcript import Transcript
 from orchestrator.runners.claude_cli.verdict import Ending

@@ -25,6 +25,8 @@ STDERR_TAIL_BYTES = 4_000
 GROUP_POLL_S = 0.02
 """How often we look whether a process group is gone; there is nothing to wait on for grandchildren."""
 
+PROC = Path("/proc")
+
 DRAIN_S = 1.0
 """How long the last output of an ended group is waited for; longer only if a process that left the group holds it."""
 
@@ -194,7 +196,7 @@ class ChildProcess(asyncio.SubprocessProtocol):
 
     async def _gone(self, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
-        while self._signal(0):
+        while self._signal(0) and has_living_members(self.pid):
             if time.monotonic() >= deadline:
                 return False
             await asyncio.sleep(GROUP_POLL_S)
@@ -209,3 +211,22 @@ class ChildProcess(asyncio.SubprocessProtocol):
         except (ProcessLookupError, PermissionError):
             return False
         return True
+
+
+def has_living_members(group: int) -> bool:
+    """Whether a process group that can still be signalled holds more than dead processes waiting to be reaped.
+
+    Orphans are reaped by process 1, which in a container may take its time or never do it. Without `/proc`, as on
+    macOS, every group that can be signalled counts as living.
+    """
+    if not PROC.exists():
+        return True
+    for entry in PROC.iterdir():
+        if not entry.name.isdigit():
+            continue
+        with suppress(OSError):
+            # The name in parentheses may hold anything; state, parent and group follow the last one.
+            state, _, its_group = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[:3]
+            if int(its_group) == group and state not in {"Z", "X"}:
+                return True
+    return False
