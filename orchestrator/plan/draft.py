@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from orchestrator.plan.naming import LITERAL_HINT, Reference
-from orchestrator.plan.paths import PathProblem, TextFile, inside_root, read_plan_text
+from orchestrator.plan.naming import LITERAL_HINT, Reference, place_of
+from orchestrator.plan.paths import PathError, TextFile, inside_root, read_plan_text
 from orchestrator.plan.report import Report
-from orchestrator.plan.template import Template, place_of, read_template
+from orchestrator.plan.template import Template, read_template
 from orchestrator.plan.yaml_source import YamlPath
 
 
@@ -64,7 +64,7 @@ class PlanFiles:
     root: Path
     report: Report
     hashes: dict[str, str] = field(default_factory=dict[str, str])
-    _read: dict[str, TextFile | PathProblem] = field(default_factory=dict[str, "TextFile | PathProblem"])
+    _read: dict[str, TextFile | PathError] = field(default_factory=dict[str, "TextFile | PathError"])
 
     def text(self, named: str, path: YamlPath) -> TextFile | None:
         """The file, or None after a report at `path`."""
@@ -73,10 +73,10 @@ class PlanFiles:
             try:
                 found = read_plan_text(named, base=self.base, root=self.root)
                 self.note(found)
-            except PathProblem as problem:
+            except PathError as problem:
                 found = problem
             self._read[named] = found
-        if isinstance(found, PathProblem):
+        if isinstance(found, PathError):
             self.report.at(path, found.message, found.hint)
             return None
         return found
@@ -95,7 +95,7 @@ class PlanFiles:
         """The result file that a plan names, or None after a report."""
         try:
             found = inside_root(named, base=self.base, root=self.root)
-        except PathProblem as problem:
+        except PathError as problem:
             self.report.at(path, problem.message, problem.hint)
             return None
         if found.exists() and not found.is_file():

@@ -112,13 +112,11 @@ class _Counts:
     def __init__(self, workload: Workload) -> None:
         self._workload = workload
         self._texts: dict[str, int] = {}
-        self._inputs = {name: self._count(text.text) for name, text in workload.inputs.items() if self._used(name)}
+        references = [each for chunk in workload.chunks.values() for each in chunk.template.references]
+        used = {each.name for each in references if each.namespace == "inputs"}
+        self._inputs = {name: self._count(text.text) for name, text in workload.inputs.items() if name in used}
         self._whole = {"request": self._count(workload.plan.request or ""), "name": self._count(workload.name)}
         self.context = self._count(workload.context)
-
-    def _used(self, name: str) -> bool:
-        references = (each for chunk in self._workload.chunks.values() for each in chunk.template.references)
-        return any(each.namespace == "inputs" and each.name == name for each in references)
 
     def _count(self, text: str) -> int:
         if text not in self._texts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, cast
 
@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from orchestrator.plan.model import ID_PATTERN, LATER, MODEL_PATTERN, REUSE_PATTERN, Plan
 from orchestrator.plan.naming import did_you_mean
-from orchestrator.plan.report import Report
+from orchestrator.plan.report import MAX_PROBLEMS, Report
 from orchestrator.plan.yaml_source import YamlPath
 
 _PATTERNS = {
@@ -21,6 +21,8 @@ _PATTERNS = {
 }
 _NAMED = ("missing", "extra_forbidden", "key", "invalid_key")
 """Kinds of error that speak of a key, not of a value."""
+_TEXT_DEPTH = 6
+"""Levels in which a plan of right form holds texts."""
 _NO_PLANNER = "planning by the model is not in this version yet: a plan needs `chunks:`"
 _SMALLEST = "the smallest plan is `chunks: [{id: greeting, prompt: Say hello.}]`"
 
@@ -52,9 +54,14 @@ def _texts_that_are_none(raw: dict[str, Any]) -> Iterator[YamlPath]:
         if isinstance(value, str):
             if "\0" in value or re.search("[\ud800-\udfff]", value):
                 yield path
-        elif depth < 6:
-            inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-            waiting.extend(((*path, key), each, depth + 1) for key, each in inner)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        elif depth < _TEXT_DEPTH:
+            waiting.extend(((*path, step), each, depth + 1) for step, each in _steps(value))
+
+
+def _steps(value: Any) -> Iterable[tuple[Any, Any]]:
+    if isinstance(value, dict):
+        return cast("dict[Any, Any]", value).items()
+    return enumerate(cast("list[Any]", value)) if isinstance(value, list | tuple) else ()
 
 
 def _without_later(raw: dict[str, Any], report: Report) -> dict[str, Any]:
@@ -89,6 +96,8 @@ def _report_all(error: ValidationError, raw: dict[str, Any], report: Report) -> 
         places.setdefault(_real_path(raw, each["loc"]), []).append((kind, name))
     inner = {path[:length] for path in places for length in range(len(path))}
     for path, found in places.items():
+        if len(report.problems) > 2 * MAX_PROBLEMS:
+            return
         named = [(kind, name) for kind, name in found if kind in _NAMED]
         for kind, name in named:
             _report_named(kind, name, path, raw, report)
@@ -101,11 +110,13 @@ def _real_path(raw: object, location: tuple[str | int, ...]) -> YamlPath:
     path: list[str | int] = []
     value: Any = raw
     for step in location:
-        if (isinstance(value, dict) and step in value) or (
-            isinstance(value, list | tuple) and isinstance(step, int) and step < len(cast("list[Any]", value))
-        ):
+        if isinstance(value, dict):
+            inside = step in value
+        else:
+            inside = isinstance(value, list | tuple) and isinstance(step, int) and step < len(cast("list[Any]", value))
+        if inside:
             path.append(step)
-            value = value[step]  # pyright: ignore[reportUnknownVariableType]
+            value = cast("dict[Any, Any]", value)[step]
     return tuple(path)
 
 
@@ -183,7 +194,8 @@ def _alternatives(node: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _schema_at(path: YamlPath) -> dict[str, Any]:
     node: dict[str, Any] = _schema()
     for step in path:
-        node = next((found for each in _alternatives(node) if (found := _inner(each, step)) is not None), {})
+        inner = (_inner(each, step) for each in _alternatives(node))
+        node = next((found for found in inner if found is not None), dict[str, Any]())
     return node
 
 
@@ -192,7 +204,9 @@ def _inner(node: dict[str, Any], step: str | int) -> dict[str, Any] | None:
         return node.get("items")
     if step in node.get("properties", {}):
         return node["properties"][step]
-    return next(iter(node.get("patternProperties", {}).values()), node.get("additionalProperties") or None)
+    for named in node.get("patternProperties", {}).values():
+        return named
+    return None
 
 
 def _properties(path: YamlPath) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from orchestrator.plan.draft import PlanFiles, mapping, texts_at
 from orchestrator.plan.naming import did_you_mean
-from orchestrator.plan.paths import PathProblem, read_typed_text
+from orchestrator.plan.paths import PathError, read_typed_text
 from orchestrator.plan.workload import InputText
 from orchestrator.plan.yaml_source import YamlPath
 
@@ -80,7 +80,7 @@ def _given(name: str, value: GivenInput, as_list: bool, files: PlanFiles) -> Inp
         kind = "file"
         try:
             found = read_typed_text(value)
-        except PathProblem as problem:
+        except PathError as problem:
             files.report.about_call(f"input `{name}`: {problem.message}", problem.hint)
             return None
         files.note(found)

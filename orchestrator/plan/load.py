@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from orchestrator.errors import PlanError, Problem, UsageError
 from orchestrator.plan.check import Names, check_references
@@ -28,7 +28,7 @@ from orchestrator.plan.draft import (
 from orchestrator.plan.form import check_form
 from orchestrator.plan.inputs import GivenInput, StdinText, draft_inputs
 from orchestrator.plan.model import TIMEOUT_S, ChunkSpec, Plan
-from orchestrator.plan.paths import PathProblem, read_bytes
+from orchestrator.plan.paths import PathError, read_bytes
 from orchestrator.plan.report import Report
 from orchestrator.plan.selection import leaves, select
 from orchestrator.plan.workload import Chunk, InputText, Workload
@@ -103,7 +103,7 @@ def _open(source: Path | dict[str, Any] | Plan, base_dir: Path | None) -> _Sourc
     file = str(source)
     try:
         content, _ = read_bytes(source, limit=MAX_BYTES)
-    except PathProblem as problem:
+    except PathError as problem:
         raise PlanError([Problem(file, 0, 0, problem.message, hint=problem.hint)]) from None
     document = read_yaml(content, file=file)
     base = (base_dir if base_dir is not None else source.parent).absolute()

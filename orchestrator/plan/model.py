@@ -6,7 +6,7 @@ This module knows the form of a plan, not its world: it reads no file. `load.py`
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -43,7 +43,7 @@ class FileText(PlanPart):
 
 
 def _short_context(value: Any) -> Any:
-    return [value] if isinstance(value, str | dict) else value
+    return [cast("object", value)] if isinstance(value, str | dict) else value
 
 
 def _short_input(value: Any) -> Any:
@@ -52,7 +52,7 @@ def _short_input(value: Any) -> Any:
     if isinstance(value, str):
         return {"file": value}
     if isinstance(value, list):
-        return {"items": value}
+        return {"items": cast("list[object]", value)}
     return value
 
 
@@ -98,7 +98,7 @@ class SharedSettings(PlanPart):
     reuse: str | None = Field(
         default=None,
         pattern=REUSE_PATTERN,
-        description="When a stored answer may be used again: always (the default), never, or a largest age such as 24h.",
+        description="When a stored answer may be used again: always (the default), never, or up to an age such as 24h.",
     )
 
 
@@ -115,7 +115,7 @@ class ChunkSpec(SharedSettings):
     )
     on_missing: OnMissing | None = Field(
         default=None,
-        description="When something this chunk refers to failed: skip this chunk too (the default), or go on with a visible gap.",
+        description="When something it refers to failed: skip it too (the default), or go on with a visible gap.",
     )
 
 
@@ -166,7 +166,7 @@ class Plan(SharedSettings):
         Field(strict=False),
     ] = Field(
         default=(),
-        description="Text that is the same for all chunks: it becomes the system prompt. A string or {file: …} will do.",
+        description="Text that is the same for all chunks: the system prompt. A string, {file: …}, or a list of both.",
     )
     inputs: dict[
         ChunkId, Annotated[InputSpec, BeforeValidator(_short_input, json_schema_input_type=InputSpec | str | list[str])]

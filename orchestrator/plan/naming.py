@@ -17,8 +17,8 @@ Step = str | int | None
 class Reference:
     """What a template refers to, as in `namespace.name[subscript]`. `line` counts from 1.
 
-    `as_list` says that the value is looped over or joined, `max_tokens` that it is cut to so many. `request` and `name` are namespaces without a name, and so
-    is `parts`.
+    `as_list` says that the value is looped over or joined, `max_tokens` that it is cut to so many. `request`, `name`
+    and `parts` are namespaces without a name.
     """
 
     namespace: str
@@ -51,6 +51,18 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`did you mean X?` for the nearest known word, else the empty string."""
     near = difflib.get_close_matches(word[:100], list(known), n=1, cutoff=0.6)
     return f"did you mean {near[0]}?" if near else ""
+
+
+def place_of(source: str, line: int, *needles: str) -> int:
+    """Column, from 1, where a needle stands as a word in that line, else of the line's first tag, else 1."""
+    lines = source.split("\n")
+    text = lines[line - 1] if 0 < line <= len(lines) else ""
+    for needle in needles:
+        found = re.search(rf"(?<!\w){re.escape(needle)}(?!\w)", text)
+        if found:
+            return found.start() + 1
+    tag = re.search(r"\{[{%]", text)
+    return tag.start() + 1 if tag else 1
 
 
 def read_reference(root: str, steps: Sequence[Step], *, line: int) -> Reference:
@@ -94,7 +106,7 @@ def _chunk(steps: Sequence[Step], line: int) -> Reference:
         if subscript is None:
             raise BadReferenceError(
                 f"`chunks.{name}[…]` needs a constant subscript, so that it is known what a prompt refers to",
-                f"write a number, as in {{{{ chunks.{name}[1] }}}}; a part of the text is {{{{ chunks.{name} | head(100) }}}}",
+                f"write a number; the beginning of the text is {{{{ chunks.{name} | head(100) }}}}",
             )
     if rest and rest[0] == "text":
         rest.pop(0)
@@ -129,3 +141,25 @@ NAMES = ("chunks", "inputs", "request", "name", "item", "parts")
 """Every namespace; `item` and `parts` are known, so that a plan that uses them can be told what is missing."""
 
 LITERAL_HINT = "`template: false` beside the prompt takes it literally, and {{ '{{' }} writes two braces"
+
+NOT_FOR_LOOPS = ("chunks", "inputs", "request", "name", "loop")
+"""Names that a loop's variable may not take, lest they mean two things."""
+
+TAG_NAMES = {
+    "Assign": "set",
+    "AssignBlock": "set",
+    "CallBlock": "call",
+    "FilterBlock": "filter",
+    "FromImport": "from",
+    "Scope": "autoescape",
+}
+"""Names of tags whose node is called otherwise."""
+
+OTHER_EXPRESSION = ("this expression", "there are names, filters and comparisons")
+REFUSED_EXPRESSIONS = {
+    "Call": ("a call", "what can be done to a text is a filter, as in {{ inputs.handbook | trim }}"),
+    "Test": ("a test with `is`", "`{% if chunks.outline %}` asks whether there is any text"),
+    "Concat": ("`~`", "write the parts one after the other: {{ inputs.a }}{{ inputs.b }}"),
+    "Add": ("`+`", "write the parts one after the other: {{ inputs.a }}{{ inputs.b }}"),
+}
+"""What is said about some expressions: what it is, and what to write."""

@@ -25,7 +25,7 @@ _KINDS = (
 )
 
 
-class PathProblem(Exception):
+class PathError(Exception):
     """A file cannot be used. `hint` says what to do."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
@@ -44,7 +44,7 @@ class TextFile:
 
 
 def read_plan_text(named: str, *, base: Path, root: Path) -> TextFile:
-    """The text file that a plan names, relative to `base` and inside `root`. Raises `PathProblem`.
+    """The text file that a plan names, relative to `base` and inside `root`. Raises `PathError`.
 
     No device, pipe or socket is ever opened, and a link that is changed meanwhile does not lead outside.
     """
@@ -54,12 +54,12 @@ def read_plan_text(named: str, *, base: Path, root: Path) -> TextFile:
 
 
 def read_typed_text(path: Path) -> TextFile:
-    """The text file that a person typed; it may stand anywhere. Raises `PathProblem`."""
+    """The text file that a person typed; it may stand anywhere. Raises `PathError`."""
     return decode_text(*read_bytes(path, limit=MAX_TEXT_BYTES), named=str(path))
 
 
 def read_bytes(path: Path, *, limit: int) -> tuple[bytes, Path]:
-    """Content and real path of a regular file of at most `limit` bytes. Raises `PathProblem`."""
+    """Content and real path of a regular file of at most `limit` bytes. Raises `PathError`."""
     named = str(path)
     real = _resolve(path, named)
     _check_kind(real, named)
@@ -71,28 +71,28 @@ def read_bytes(path: Path, *, limit: int) -> tuple[bytes, Path]:
 
 
 def inside_root(named: str, *, base: Path, root: Path) -> Path:
-    """The real path, existing or not, of what a plan names. Raises `PathProblem` when it leaves `root`."""
+    """The real path, existing or not, of what a plan names. Raises `PathError` when it leaves `root`."""
     outside = f"move it inside, or name a wider folder with --root (it is {root} now)"
     if Path(named).is_absolute() or named.startswith("~"):
-        raise PathProblem(f"{named!r} is not relative to the plan file", hint=f"write a relative path; {outside}")
+        raise PathError(f"{named!r} is not relative to the plan file", hint=f"write a relative path; {outside}")
     path = _resolve(base / named, named)
     if not path.is_relative_to(root.resolve()):
-        raise PathProblem(f"{named!r} leads out of the plan's folder", hint=outside)
+        raise PathError(f"{named!r} leads out of the plan's folder", hint=outside)
     return path
 
 
 def decode_text(content: bytes, path: Path, *, named: str) -> TextFile:
-    """The text of a file's bytes, without a byte order mark. Raises `PathProblem` unless it is UTF-8 without NUL."""
+    """The text of a file's bytes, without a byte order mark. Raises `PathError` unless it is UTF-8 without NUL."""
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         message = f"{named!r} is not UTF-8: byte 0x{content[error.start]:02x} in line {line}"
-        raise PathProblem(message, hint="save it as UTF-8; only text can stand in a prompt") from None
+        raise PathError(message, hint="save it as UTF-8; only text can stand in a prompt") from None
     nul = content.find(b"\0")
     if nul >= 0:
         line = content.count(b"\n", 0, nul) + 1
-        raise PathProblem(f"{named!r} holds a NUL character in line {line}", hint="only text can stand in a prompt")
+        raise PathError(f"{named!r} holds a NUL character in line {line}", hint="only text can stand in a prompt")
     return TextFile(text, hashlib.sha256(content).hexdigest(), path)
 
 
@@ -108,7 +108,7 @@ def _resolve(path: Path, named: str) -> Path:
 
 
 def _check_kind(path: Path, named: str) -> None:
-    """Raises `PathProblem` unless `path` is a regular file; looks before opening, which a device might notice."""
+    """Raises `PathError` unless `path` is a regular file; looks before opening, which a device might notice."""
     try:
         mode = path.stat().st_mode
     except OSError as error:
@@ -122,7 +122,7 @@ def _refuse_kind(mode: int, named: str) -> None:
         hint = (
             "name a file in it" if stat.S_ISDIR(mode) else "name a regular file; `--input NAME=-` reads standard input"
         )
-        raise PathProblem(f"{named!r} is {kind}, not a text file", hint=hint)
+        raise PathError(f"{named!r} is {kind}, not a text file", hint=hint)
 
 
 def _open_below(root: Path, path: Path, named: str) -> int:
@@ -146,7 +146,7 @@ def _open_below(root: Path, path: Path, named: str) -> int:
 
 def _content(descriptor: int, named: str, limit: int) -> bytes:
     """All of an open file, which is closed."""
-    too_large = PathProblem(f"{named!r} is larger than {limit // 1_000_000} MB", hint="split it, or name less of it")
+    too_large = PathError(f"{named!r} is larger than {limit // 1_000_000} MB", hint="split it, or name less of it")
     try:
         with os.fdopen(descriptor, "rb") as file:
             facts = os.fstat(file.fileno())
@@ -161,13 +161,13 @@ def _content(descriptor: int, named: str, limit: int) -> bytes:
     return content
 
 
-def _unreadable(named: str, error: Exception, near: Path | None = None) -> PathProblem:
+def _unreadable(named: str, error: Exception, near: Path | None = None) -> PathError:
     if isinstance(error, FileNotFoundError):
-        return PathProblem(f"there is no file {named!r}", hint=_neighbour(near) if near else "")
+        return PathError(f"there is no file {named!r}", hint=_neighbour(near) if near else "")
     if isinstance(error, RuntimeError):
-        return PathProblem(f"{named!r} is a link that leads to itself")
+        return PathError(f"{named!r} is a link that leads to itself")
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return PathProblem(f"{named!r} cannot be read: {reason}")
+    return PathError(f"{named!r} cannot be read: {reason}")
 
 
 def _neighbour(path: Path) -> str:

@@ -1,10 +1,11 @@
-"""How a template renders: closures over a frame that holds the values, counts the characters and bounds the loops."""
+"""What a template is and how it renders: closures over a frame that holds the values, counts the characters and bounds the loops."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from orchestrator.plan.naming import Reference
 from orchestrator.plan.values import MAX_RENDERED_CHARS, Items, RenderTooLarge, Value, as_value, elements, plain
 
 MAX_LOOP_STEPS = 200_000
@@ -124,14 +125,48 @@ def _contains(whole: Value, part: Value) -> bool:
     return wanted in whole.texts if isinstance(whole, Items) else wanted in str(plain(whole))
 
 
+def _number(value: Value) -> float:
+    assert isinstance(value, int | float), "templates that order anything but numbers are refused"
+    return value
+
+
 COMPARISONS: dict[str, Callable[[Value, Value], bool]] = {
     "eq": lambda left, right: plain(left) == plain(right),
     "ne": lambda left, right: plain(left) != plain(right),
-    "lt": lambda left, right: plain(left) < plain(right),  # pyright: ignore[reportOperatorIssue]
-    "lteq": lambda left, right: plain(left) <= plain(right),  # pyright: ignore[reportOperatorIssue]
-    "gt": lambda left, right: plain(left) > plain(right),  # pyright: ignore[reportOperatorIssue]
-    "gteq": lambda left, right: plain(left) >= plain(right),  # pyright: ignore[reportOperatorIssue]
+    "lt": lambda left, right: _number(left) < _number(right),
+    "lteq": lambda left, right: _number(left) <= _number(right),
+    "gt": lambda left, right: _number(left) > _number(right),
+    "gteq": lambda left, right: _number(left) >= _number(right),
     "in": lambda left, right: _contains(right, left),
     "notin": lambda left, right: not _contains(right, left),
 }
-"""By jinja2's names. Templates are refused when they order anything but numbers."""
+"""What a template may compare, by jinja2's names."""
+
+
+class TemplateProblem(Exception):  # noqa: N818 (a plan has problems, as in `Problem`)
+    """A template cannot be used. `line` and `column` count from 1 within the template; `hint` says what to do."""
+
+    def __init__(self, message: str, *, line: int, column: int = 1, hint: str = "") -> None:
+        self.message = message
+        self.line = line
+        self.column = column
+        self.hint = hint
+        super().__init__(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A text to be filled. `references` stand in order of appearance; a literal template has none."""
+
+    source: str
+    references: tuple[Reference, ...]
+    part: Part = field(repr=False, compare=False)
+
+    def render(self, values: Mapping[str, object]) -> str:
+        """The text filled from `values`, which maps namespaces to their values (`chunks` and `inputs` to mappings).
+
+        Raises `RenderTooLarge`, and `MissingValueError` when a value that is referred to was not given.
+        """
+        frame = Frame(values)
+        self.part(frame)
+        return "".join(frame.written)

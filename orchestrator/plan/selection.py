@@ -20,10 +20,10 @@ def select(workload: Workload, *, only: Sequence[str] = (), until: Sequence[str]
     """The part of a workload that leads to some of its chunks; the workload itself when none is named.
 
     What stays is the named chunks and everything upstream of them, in plan order; in `mode: sequence` each chunk comes
-    after the one before it that stays. With `only` the result holds just the chunks named there, in plan order. With
-    `until` it holds those of the plan's own `stitch.chunks` that stay, or, when none does or the plan names none, all
-    that no other chunk that stays refers to. With both, `only` decides on the result. A `stitch.template` stays only if all
-    the answers it refers to do. Raises `UsageError` for an unknown id.
+    after the one before it that stays. With `only` the result holds just the chunks named there. With `until` it holds
+    those of the plan's own `stitch.chunks` that stay, or, when none does or the plan names none, all that no other
+    chunk that stays refers to. With both, `only` decides on the result. A `stitch.template` is used only without
+    `only`, and only if all the answers that it refers to stay. Raises `UsageError` for an unknown id.
     """
     if not only and not until:
         return workload

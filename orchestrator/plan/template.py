@@ -6,9 +6,8 @@ own table. That leaves no sandbox to escape from, and costs a third of the time 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 
 from jinja2 import Environment, TemplateSyntaxError, nodes
@@ -16,18 +15,24 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from orchestrator.plan.naming import (
     LITERAL_HINT,
+    NOT_FOR_LOOPS,
+    OTHER_EXPRESSION,
+    REFUSED_EXPRESSIONS,
+    TAG_NAMES,
     BadReferenceError,
     Reference,
     Step,
     did_you_mean,
+    place_of,
     read_reference,
 )
 from orchestrator.plan.rendering import (
     COMPARISONS,
     LOOP_FACTS,
     Expression,
-    Frame,
     Part,
+    Template,
+    TemplateProblem,
     all_of,
     choice,
     literal_text,
@@ -36,39 +41,15 @@ from orchestrator.plan.rendering import (
 )
 from orchestrator.plan.values import FILTERS, FilterError, Value, bind_filter
 
-__all__ = ["Reference", "Template", "TemplateProblem", "compile_template", "place_of", "read_template"]
+__all__ = ["Reference", "Template", "TemplateProblem", "compile_template", "read_template"]
+
+_MARKS = [mark for mark in map(chr, range(0x0B, 0x3001)) if mark.isspace() and mark not in "\r "]
+
+_MAX_TAGS = 50_000
+"""Tags in one template, read in about 3 s; a result of 10,000 chunks names 10,000."""
 
 _MAX_DEPTH = 40
 """Expressions and blocks inside each other; far more than a prompt needs, far less than the stack holds."""
-
-
-class TemplateProblem(Exception):
-    """A template cannot be used. `line` and `column` count from 1 within the template; `hint` says what to do."""
-
-    def __init__(self, message: str, *, line: int, column: int = 1, hint: str = "") -> None:
-        self.message = message
-        self.line = line
-        self.column = column
-        self.hint = hint
-        super().__init__(message)
-
-
-@dataclass(frozen=True, slots=True)
-class Template:
-    """A text to be filled. `references` stand in order of appearance; a literal template has none."""
-
-    source: str
-    references: tuple[Reference, ...]
-    part: Part = field(repr=False, compare=False)
-
-    def render(self, values: Mapping[str, object]) -> str:
-        """The text filled from `values`, which maps namespaces to their values (`chunks` and `inputs` to mappings).
-
-        Raises `RenderTooLarge`, and `MissingValueError` when a value that is referred to was not given.
-        """
-        frame = Frame(values)
-        self.part(frame)
-        return "".join(frame.written)
 
 
 def compile_template(source: str, *, literal: bool = False) -> Template:
@@ -87,13 +68,16 @@ def read_template(source: str, *, literal: bool = False) -> tuple[Template, tupl
         line = source.count("\n", 0, nul) + 1
         column = nul - source.rfind("\n", 0, nul)
         return as_it_stands, (TemplateProblem("a NUL character", line=line, column=column, hint="remove it"),)
-    if literal or not ("{{" in source or "{%" in source):
+    tags = source.count("{{") + source.count("{%")
+    if literal or not tags:
         return as_it_stands, ()
     mark = _carriage_return_mark(source)
+    if not mark or tags > _MAX_TAGS:
+        what = f"more than {_MAX_TAGS:,} tags" if mark else "CR beside every other kind of white space"
+        return as_it_stands, (TemplateProblem(what, line=1, hint=LITERAL_HINT),)
     reader = _Reader(source, mark)
     try:
-        tree = _environment().parse(source.replace("\r", mark))
-        part = reader.block(tree.body, 0)
+        part = reader.block(_environment().parse(source.replace("\r", mark)).body, 0)
     except TemplateSyntaxError as error:
         message = (error.message or "not a template").replace(mark, "").rstrip(".")
         column = place_of(source, error.lineno)
@@ -101,19 +85,10 @@ def read_template(source: str, *, literal: bool = False) -> tuple[Template, tupl
         return as_it_stands, (problem,)
     except RecursionError:
         return as_it_stands, (TemplateProblem("the template is nested too deeply", line=1, hint=LITERAL_HINT),)
+    except ValueError:
+        # The lexer turns digits into a number, and Python refuses to when there are thousands.
+        return as_it_stands, (TemplateProblem("a number with too many digits", line=1, hint=LITERAL_HINT),)
     return Template(source, tuple(reader.references), part), tuple(reader.problems)
-
-
-def place_of(source: str, line: int, *needles: str) -> int:
-    """Column, from 1, where a needle stands as a word in that line, else of the line's first tag, else 1."""
-    lines = source.split("\n")
-    text = lines[line - 1] if 0 < line <= len(lines) else ""
-    for needle in needles:
-        found = re.search(rf"(?<!\w){re.escape(needle)}(?!\w)", text)
-        if found:
-            return found.start() + 1
-    tag = re.search(r"\{[{%]", text)
-    return tag.start() + 1 if tag else 1
 
 
 @cache
@@ -125,12 +100,11 @@ def _environment() -> Environment:
 
 
 def _carriage_return_mark(source: str) -> str:
-    """A text that stands for CR, which jinja2 would turn into LF: white space to it, and not in `source`.
+    """A character that stands for CR, which jinja2 would turn into LF: white space to it, and not in `source`.
 
-    Its inner run is longer than any in `source`, so it can be found again without doubt.
+    The empty text when every one of them is in `source`.
     """
-    longest = max((len(run) for run in re.findall("\x1d+", source)), default=0)
-    return "\x1c" + "\x1d" * (longest + 1) + "\x1c"
+    return next((mark for mark in _MARKS if mark not in source), "") if "\r" in source else "\r"
 
 
 class _Reader:
@@ -144,8 +118,10 @@ class _Reader:
         self._variables: list[str] = []
 
     def _refuse(self, node: nodes.Node, message: str, hint: str = "", *needles: str) -> None:
-        column = place_of(self._source, node.lineno, *needles)
-        self.problems.append(TemplateProblem(message, line=node.lineno, column=column, hint=hint))
+        # The node of `{% autoescape %}` has no line of its own, only what is in it.
+        line = node.lineno or next((each.lineno for each in node.find_all(nodes.Node) if each.lineno), 1)
+        column = place_of(self._source, line, *needles)
+        self.problems.append(TemplateProblem(message, line=line, column=column, hint=hint))
 
     def _text(self, text: str) -> str:
         return text.replace(self._mark, "\r")
@@ -170,7 +146,7 @@ class _Reader:
             return [choice(branches, self.block(node.else_, depth))]
         if isinstance(node, nodes.For):
             return [self._loop(node, depth)]
-        tag = _TAGS.get(type(node).__name__, type(node).__name__.lower())
+        tag = TAG_NAMES.get(type(node).__name__, type(node).__name__.lower())
         self._refuse(node, f"`{{% {tag} %}}` is not available in a template", "there are `if` and `for`", tag)
         return []
 
@@ -184,7 +160,7 @@ class _Reader:
             self._refuse(node, "a loop goes over an input that is a list", hint)
             over = _constant("")
         variable = node.target.name
-        if variable in _NOT_FOR_LOOPS:
+        if variable in NOT_FOR_LOOPS:
             self._refuse(node, f"`{variable}` cannot be the variable of a loop", "choose another name", variable)
         self._variables.append(variable)
         body = self.block(node.body, depth)
@@ -213,8 +189,10 @@ class _Reader:
             return lambda frame: left(frame) or right(frame)
         if isinstance(node, nodes.CondExpr):
             return self._either(node, depth + 1)
-        what, hint = _REFUSED.get(type(node).__name__, ("this expression", "there are names, filters and comparisons"))
-        self._refuse(node, f"{what} is not available in a template", hint)
+        what, hint = REFUSED_EXPRESSIONS.get(type(node).__name__, OTHER_EXPRESSION)
+        root, steps = _chain(node.node) if isinstance(node, nodes.Call) else (None, [])
+        needles = [".".join([root.name, *map(str, steps)])] if root else []
+        self._refuse(node, f"{what} is not available in a template", hint, *needles)
         return _constant("")
 
     def _either(self, node: nodes.CondExpr, depth: int) -> Expression:
@@ -252,7 +230,7 @@ class _Reader:
         inner = over or self._expression(subject, depth)
         try:
             given = [_value_of(argument) for argument in node.args]
-            named = {each.key: _value_of(each.value) for each in node.kwargs}
+            named = {str(each.key): _value_of(each.value) for each in node.kwargs}
             if node.dyn_args is not None or node.dyn_kwargs is not None:
                 raise FilterError(f"the arguments of `{node.name}` must be constants")
             change = bind_filter(node.name, given, named)
@@ -264,7 +242,8 @@ class _Reader:
             self._refuse(node, f"there is no filter `{node.name}`", near, node.name)
             return inner
         if node.name in ("head", "tail") and len(self.references) == before + 1:
-            self.references[-1] = replace(self.references[-1], max_tokens=_value_of([*node.args, *node.kwargs][0]))
+            tokens = [*given, *named.values()][0]
+            self.references[-1] = replace(self.references[-1], max_tokens=tokens if isinstance(tokens, int) else None)
         return lambda frame: change(inner(frame))
 
     def _comparison(self, node: nodes.Compare, depth: int) -> Expression:
@@ -315,21 +294,3 @@ def _is_number(node: nodes.Node) -> bool:
     if isinstance(node, nodes.Filter):
         return node.name == "length"
     return isinstance(node, nodes.Getattr) and isinstance(node.node, nodes.Name) and node.node.name == "loop"
-
-
-_NOT_FOR_LOOPS = ("chunks", "inputs", "request", "name", "loop")
-
-_TAGS = {"Assign": "set", "AssignBlock": "set", "CallBlock": "call", "FilterBlock": "filter", "FromImport": "from"} | {
-    "ExprStmt": "do",
-    "ScopedEvalContextModifier": "autoescape",
-    "Scope": "autoescape",
-}
-"""Names of tags whose node is called otherwise."""
-
-_REFUSED = {
-    "Call": ("a call", "what can be done to a text is a filter, as in {{ inputs.handbook | trim }}"),
-    "Test": ("a test with `is`", "`{% if chunks.outline %}` asks whether there is any text"),
-    "Concat": ("`~`", "write the parts one after the other: {{ inputs.a }}{{ inputs.b }}"),
-    "Add": ("`+`", "write the parts one after the other: {{ inputs.a }}{{ inputs.b }}"),
-}
-"""What is said about some expressions: what it is, and what to write."""

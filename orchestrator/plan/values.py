@@ -16,7 +16,7 @@ _HASH_DIGITS = 16
 """Hexadecimal digits in a mark: an answer that held its own would take 2^64 tries to make."""
 
 
-class RenderTooLarge(Exception):
+class RenderTooLarge(Exception):  # noqa: N818 (it says what is the case, as `Problem` does)
     """A rendered text would exceed `MAX_RENDERED_CHARS`."""
 
     def __init__(self) -> None:
@@ -150,18 +150,38 @@ class FilterSpec:
         return f"({', '.join(name for name, _, _ in self.parameters)})" if self.parameters else ""
 
 
+def _head(value: Value, tokens: int) -> Value:
+    return _on_whole(lambda text: head_tokens(text, tokens), value)
+
+
+def _tail(value: Value, tokens: int) -> Value:
+    return _on_whole(lambda text: tail_tokens(text, tokens), value)
+
+
+def _trim(value: Value) -> Value:
+    return _on_text(str.strip, value)
+
+
+def _upper(value: Value) -> Value:
+    return _on_text(str.upper, value)
+
+
+def _lower(value: Value) -> Value:
+    return _on_text(str.lower, value)
+
+
 FILTERS: dict[str, FilterSpec] = {
     "raw": FilterSpec(_raw),
-    "head": FilterSpec(lambda value, n: _on_whole(lambda text: head_tokens(text, n), value), (("tokens", int, None),)),
-    "tail": FilterSpec(lambda value, n: _on_whole(lambda text: tail_tokens(text, n), value), (("tokens", int, None),)),
-    "trim": FilterSpec(lambda value: _on_text(str.strip, value)),
-    "upper": FilterSpec(lambda value: _on_text(str.upper, value)),
-    "lower": FilterSpec(lambda value: _on_text(str.lower, value)),
+    "head": FilterSpec(_head, (("tokens", int, None),)),
+    "tail": FilterSpec(_tail, (("tokens", int, None),)),
+    "trim": FilterSpec(_trim),
+    "upper": FilterSpec(_upper),
+    "lower": FilterSpec(_lower),
     "length": FilterSpec(_length),
     "join": FilterSpec(_join, (("separator", str, ""),)),
     "replace": FilterSpec(_replace, (("old", str, None), ("new", str, None))),
 }
-"""Every filter that a template may use. Each but `raw` keeps an answer's marks, and each but `length` shows a gap as a gap."""
+"""Every filter of templates. Each but `raw` keeps an answer's marks, and each but `length` shows a gap as a gap."""
 
 
 class FilterError(ValueError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, cast
 
 import yaml
 
@@ -145,17 +145,18 @@ class _Builder:
             self._problems.append(self._problem(mark, f"not YAML: {what}", _syntax_hint(what, self._line(mark))))
         except yaml.YAMLError as error:
             self._problems.append(Problem(self._file, 0, 0, f"not YAML: {str(error).splitlines()[0]}"))
-        except _Stop:
-            pass
+        except _StopError:
+            pass  # the problem is noted
         if self._problems:
             raise PlanError(self._problems)
         return YamlDocument(self._value, self._positions, self._lines)
 
     def _events(self, text: str) -> Iterator[Any]:
-        return yaml.parse(text, Loader=Loader)
+        return cast("Iterator[Any]", yaml.parse(text, Loader=Loader))  # pyright: ignore[reportUnknownMemberType]
 
     def _line(self, mark: Any) -> str:
-        return self._lines[mark.line] if mark is not None and mark.line < len(self._lines) else ""
+        at: int = mark.line if mark is not None else len(self._lines)
+        return self._lines[at] if at < len(self._lines) else ""
 
     def _problem(self, mark: Any, message: str, hint: str = "") -> Problem:
         if mark is None:
@@ -164,7 +165,7 @@ class _Builder:
 
     def _stop(self, mark: Any, message: str, hint: str) -> NoReturn:
         self._problems.append(self._problem(mark, message, hint))
-        raise _Stop
+        raise _StopError
 
     def _document(self, event: Any) -> None:
         self._documents += 1
@@ -244,7 +245,7 @@ class _Builder:
         return Position(*key_place, mark.line + 1, mark.column + 1, style, mark.line + 2, indent)
 
 
-class _Stop(Exception):
+class _StopError(Exception):
     """Reading on makes no sense; the problem is noted."""
 
 
