@@ -31,12 +31,12 @@ def asker(
             if writer.view.runner.startswith("simulated"):
                 return True
             sink = Sink(descriptor)
-            if writer.view.estimate is None:
-                sink.write(estimate_line(estimate) + "\n")
-            sink.write(f"This may cost up to {money(estimate.cost_usd_high)}. Go on? [y/N] ")
-            sink.flush()
             try:
                 with signals_raise():
+                    if writer.view.estimate is None:
+                        sink.write(estimate_line(estimate) + "\n")
+                    sink.write(f"This may cost up to {money(estimate.cost_usd_high)}. Go on? [y/N] ")
+                    sink.flush()
                     answer = sys.stdin.readline()
             except InterruptedAskingError:
                 on_interrupt(1)

@@ -70,6 +70,14 @@ def _read_stdin(name: str) -> str:
         raise UsageError(f"the input {name!r} on stdin is not UTF-8 (byte {error.start})") from None
 
 
+def existing_store(option: Path | None, *, run: str) -> Path:
+    """The store's path. Raises `UsageError` when nothing is there, and so no run to speak of."""
+    path = store_path(option)
+    if not path.exists():
+        raise UsageError(f"no run {run!r}: there is no store at {path}; run a plan first, or name another with --store")
+    return path
+
+
 def existing_plan(plan: Path, *, commands: Sequence[str]) -> Path:
     """The plan's path. Raises `UsageError` when nothing is there, naming the command that was probably meant."""
     if plan.exists() or plan.is_symlink():

@@ -6,7 +6,7 @@ import shlex
 from dataclasses import asdict
 from pathlib import Path
 
-from orchestrator.cli.given import store_path
+from orchestrator.cli.given import existing_store
 from orchestrator.cli.printing import print_exactly, print_json, print_lines
 from orchestrator.cli.status_lines import run_state, status_lines, status_record
 from orchestrator.cli.words_first import meant
@@ -82,10 +82,7 @@ def print_events(run: str, *, store: Path | None) -> None:
 
 
 def _open(store: Path | None, run: str) -> Store:
-    path = store_path(store)
-    if not path.exists():
-        raise UsageError(f"no run {run!r}: there is no store at {path}; run a plan first, or name another with --store")
-    return open_store(path)
+    return open_store(existing_store(store, run=run))
 
 
 def _find(chunks: list[ChunkRecord], chunk_id: str, *, run_id: str) -> ChunkRecord:

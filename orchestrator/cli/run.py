@@ -17,7 +17,7 @@ from orchestrator.cli.display.lines import final_line, problem_lines
 from orchestrator.cli.display.screens import Closing
 from orchestrator.cli.display.sink import Sink
 from orchestrator.cli.display.writer import JSON_STALL_S, STALL_S, Writer
-from orchestrator.cli.given import claude_path, environment, existing_plan, given_inputs, store_path
+from orchestrator.cli.given import claude_path, environment, existing_plan, existing_store, given_inputs, store_path
 from orchestrator.cli.interrupts import stop_on_signals
 from orchestrator.cli.options import ProgressMode
 from orchestrator.cli.printing import print_exactly
@@ -124,6 +124,7 @@ def run_plan_file(options: RunOptions, watch: WatchOptions, *, commands: Sequenc
 
 def resume_run(run_id: str, watch: WatchOptions) -> int:
     """Continue a run and show it. Returns the exit code."""
+    existing_store(watch.store, run=run_id)
 
     async def start(session: _Session) -> RunResult:
         return await aresume_run(run_id, **session.options(watch, claude=watch.claude))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import fcntl
 import os
@@ -27,6 +28,7 @@ class Terminal:
             command, stdin=slave, stdout=slave, stderr=subprocess.PIPE, env=env, cwd=cwd, start_new_session=True
         )
         os.close(slave)
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self.shown = ""
 
     def __enter__(self) -> Terminal:
@@ -68,6 +70,6 @@ class Terminal:
         # EIO: the child has closed its side.
         with contextlib.suppress(OSError):
             data = os.read(self._master, 65_536)
-            self.shown += data.decode(errors="replace")
+            self.shown += self._decoder.decode(data)
             return bool(data)
         return False

@@ -7,11 +7,13 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from orchestrator.store import open_store
 from tests.cli.command import command, environment, orchestrate
 from tests.cli.terminal import Terminal
 
@@ -26,7 +28,7 @@ chunks:
 limits: {max_concurrency: 2}
 """
 AT_ONCE = ("--runner", "simulated:latency_s=0", "--set", "topic=tests")
-SLOW = ("--runner", "simulated:latency_s=1", "--set", "topic=tests")
+SLOW = ("--runner", "simulated:latency_s=3", "--set", "topic=tests")
 
 
 @pytest.fixture
@@ -120,7 +122,7 @@ def test_input_from_stdin(folder: Path) -> None:
         (("plan.yaml", "--set", "a"), "--set NAME=TEXT"),
         (("plan.yaml", "--input", "=x"), "--input NAME=FILE"),
         (("plan.yaml", "--set", "a=1", "--input", "a=f"), "given twice"),
-        (("plan.yaml", "--runner", "nobody"), "no runner 'nobody'"),
+        (("plan.yaml", "--set", "topic=x", "--runner", "nobody"), "no runner 'nobody'"),
         (("plan.yaml", "--max-cost", "0"), "--max-cost must be above 0"),
         (("plan.yaml", "-j", "0"), "-j"),
         (("staus",), "did you mean `orchestrate status`?"),
@@ -196,14 +198,16 @@ def test_output_that_is_not_ours(folder: Path) -> None:
 
 def test_first_ctrl_c_finishes_what_runs(folder: Path) -> None:
     """The first Ctrl-C lets running chunks finish and says so; exit 130, and the command to go on works."""
-    with start(folder, *SLOW, "--store", "s.db") as child:
+    with start(folder, *SLOW, "-j", "1", "--store", "s.db") as child:
         read_until(child, "[1/3] outline")
+        wait_for_start(folder, "why", store="s.db")
         child.send_signal(signal.SIGINT)
         rest = read_until(child, None)
         assert child.wait(timeout=30) == 130
-    assert "finishing 2 running chunks, about " in rest
+    assert "finishing 1 running chunk, about " in rest
     assert "Ctrl-C again ends them" in rest
-    assert "3/3" not in rest or "[3/3]" in rest
+    assert "[2/3] " in rest
+    assert "[3/3] " not in rest
     go_on = re.search(r"to go on: orchestrate (resume \S+ --store s\.db)", rest)
     assert go_on, rest
     done = orchestrate(*go_on[1].split(), cwd=folder)
@@ -369,6 +373,18 @@ def start(folder: Path, *words: str) -> subprocess.Popen[str]:
         text=True,
         start_new_session=True,
     )
+
+
+def wait_for_start(folder: Path, chunk_id: str, *, store: str) -> None:
+    """Until the store says that an attempt of the chunk began."""
+    opened = open_store(folder / store)
+    run_id = opened.resolve("last")
+    end_s = time.monotonic() + 30
+    while not any(
+        event["type"] == "chunk_started" and event["chunk_id"] == chunk_id for event in opened.events(run_id)
+    ):
+        assert time.monotonic() < end_s, f"{chunk_id} did not start"
+        time.sleep(0.02)
 
 
 def read_until(child: subprocess.Popen[str], text: str | None) -> str:

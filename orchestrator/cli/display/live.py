@@ -64,7 +64,7 @@ class LiveScreen:
         if self.view.finished:
             self._print_above()
             return 3600.0
-        if now_s >= self._next_frame_s:
+        if self.view.run_id and now_s >= self._next_frame_s:
             self._draw(now_s)
             # Counted from the end of the drawing, so that a slow terminal gets fewer frames, not a backlog.
             self._next_frame_s = time.monotonic() + FRAME_S
