@@ -36,10 +36,16 @@ def left_over(folder: Path) -> list[str]:
     return [entry.name for entry in Path("/proc").iterdir() if entry.name.isdigit() and mentions(entry.name, words)]
 
 
-def start_victim(claude: Path, folder: Path, *, count: int) -> subprocess.Popen[bytes]:
+def start_victim(claude: Path, folder: Path, *, count: int, base_url: str = "") -> subprocess.Popen[bytes]:
     temporary = folder / "tmp"
     temporary.mkdir(parents=True, exist_ok=True)
-    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "TMPDIR": str(temporary), "ANTHROPIC_API_KEY": "x"}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "TMPDIR": str(temporary),
+        "ANTHROPIC_API_KEY": "x",
+        "ANTHROPIC_BASE_URL": base_url,
+    }
     return subprocess.Popen(
         [sys.executable, "-m", "tests.claude_cli.victim", str(claude), str(count)],
         cwd=ROOT,
