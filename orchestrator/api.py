@@ -18,7 +18,8 @@ from orchestrator.binding import DEFAULT_STORE, bind_new_run, bind_resumed_run
 from orchestrator.engine import recall
 from orchestrator.engine.control import RunControl
 from orchestrator.engine.result import RunResult
-from orchestrator.engine.session import Confirm, RunSession
+from orchestrator.engine.session import RunSession
+from orchestrator.engine.settings import Confirm
 from orchestrator.errors import UsageError
 from orchestrator.events import Event
 from orchestrator.plan.load import StdinText

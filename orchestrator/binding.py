@@ -15,7 +15,8 @@ from orchestrator.engine.control import RunControl
 from orchestrator.engine.gate import Bounds
 from orchestrator.engine.recall import reload_workload
 from orchestrator.engine.reuse import ReuseRules
-from orchestrator.engine.session import RunSession, RunSettings, Surroundings
+from orchestrator.engine.session import RunSession
+from orchestrator.engine.settings import RunSettings, Surroundings
 from orchestrator.engine.stitch import EXTENSIONS
 from orchestrator.errors import UsageError
 from orchestrator.plan.load import load_plan, select

@@ -11,18 +11,18 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypedDict, TypeVar, cast
+from typing import Any, TypedDict, TypeVar
 
 from langchain_core.runnables import RunnableLambda
 from langgraph.config import get_stream_writer
-from langgraph.graph import END, START, StateGraph
-from langsmith.run_helpers import tracing_context
+from langgraph.graph import END, START, StateGraph  # pyright: ignore[reportMissingTypeStubs]
+from langsmith.run_helpers import tracing_context  # pyright: ignore[reportUnknownVariableType]
 
 from orchestrator.engine.session import RunSession
 from orchestrator.events import Event, event_to_dict
 
 
-class RunState(TypedDict, total=False):
+class RunState(TypedDict):
     """What passes between nodes, and what an embedding graph gets back."""
 
     run_id: str
@@ -31,6 +31,9 @@ class RunState(TypedDict, total=False):
 
 Bind = Callable[[], Awaitable[RunSession]]
 """Makes the session of a new run; called once for each pass through the graph."""
+
+Update = dict[str, str]
+"""What a node adds to the state."""
 
 T = TypeVar("T")
 
@@ -44,7 +47,7 @@ def build_graph(bind: Bind) -> Any:
     whatever `bind` or the run raises comes out of the call.
     """
     nodes = _Nodes(bind)
-    graph = StateGraph(RunState)
+    graph: Any = StateGraph(RunState)
     for name, step in nodes.steps.items():
         graph.add_node(name, RunnableLambda(nodes.blocking(step), afunc=nodes.awaiting(step), name=name))
     graph.add_edge(START, "load")
@@ -84,10 +87,10 @@ class _Nodes:
             "review": RunSession.finish,
         }
 
-    def awaiting(self, step: Step | None) -> Callable[[RunState], Awaitable[RunState]]:
+    def awaiting(self, step: Step | None) -> Callable[[RunState], Awaitable[Update]]:
         """The node for a graph that runs on an event loop."""
 
-        async def node(state: RunState) -> RunState:
+        async def node(state: RunState) -> Update:
             if step is None:
                 session = await self._load(_tell_stream())
                 self._sessions[session.run_id] = (session, None)
@@ -97,10 +100,10 @@ class _Nodes:
 
         return node
 
-    def blocking(self, step: Step | None) -> Callable[[RunState], RunState]:
+    def blocking(self, step: Step | None) -> Callable[[RunState], Update]:
         """The node for a graph that runs without one: its session lives on a loop in a thread of its own."""
 
-        def node(state: RunState) -> RunState:
+        def node(state: RunState) -> Update:
             if step is None:
                 portal = _Portal()
                 try:
@@ -131,7 +134,7 @@ class _Nodes:
                 raise
         return session
 
-    async def _take(self, step: Step, session: RunSession) -> RunState:
+    async def _take(self, step: Step, session: RunSession) -> Update:
         try:
             await step(session)
         except BaseException as error:
@@ -170,6 +173,6 @@ class _Portal:
 
 def _tell_stream() -> Callable[[Event], None]:
     """Puts events on the graph's stream. The writer looks up its graph in the context that it was made in."""
-    writer = cast("Callable[[Any], None]", get_stream_writer())
+    writer = get_stream_writer()
     context = contextvars.copy_context()
     return lambda event: context.run(writer, event_to_dict(event))

@@ -47,7 +47,7 @@ def fingerprint(chunk: Chunk, *, prompt: str, context: str, runner: str) -> str:
 
     Equal prompts of one plan are told apart by `chunk.occurrence`: ten requests for a name are ten requests.
     """
-    shape = [
+    shape: list[object] = [
         FINGERPRINT_VERSION,
         runner,
         context,

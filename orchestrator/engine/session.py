@@ -4,62 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 from orchestrator.engine.budget import Budget
-from orchestrator.engine.clock import Clock, from_iso
-from orchestrator.engine.control import RunControl
+from orchestrator.engine.clock import from_iso
 from orchestrator.engine.delivery import Delivery
 from orchestrator.engine.execute import Executor
 from orchestrator.engine.forecast import Forecast, forecast
-from orchestrator.engine.gate import Bounds
 from orchestrator.engine.journal import Journal, Observer
 from orchestrator.engine.ledger import Ledger
 from orchestrator.engine.output import check_output
 from orchestrator.engine.policy import StopClass
 from orchestrator.engine.progress import ProgressMeter
 from orchestrator.engine.result import RunResult, make_result, run_status
-from orchestrator.engine.reuse import ReuseRules
 from orchestrator.engine.schedule import Node, Schedule
+from orchestrator.engine.settings import RunSettings, Surroundings
 from orchestrator.errors import OrchestrateError, StoreError
 from orchestrator.events import RunContinued, RunEstimated, RunFinished, RunPaused, RunResumed, RunStarted
 from orchestrator.plan.estimate import Estimate, estimate_workload
 from orchestrator.plan.workload import Workload
-from orchestrator.runners.base import Runner, RunnerInfo
-from orchestrator.store import ChunkRecord, RunRecord, Store, Writes
+from orchestrator.runners.base import RunnerInfo
+from orchestrator.store import ChunkRecord, RunRecord, Writes
 from orchestrator.store.thread import StoreThread
-
-Confirm = Callable[[RunEstimated], bool]
-"""Asked once before the first call, in the event loop's thread; False stops the run before anything is paid."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunSettings:
-    """What a run goes on with: the plan's limits merged with what the call asked for.
-
-    `output` is the result file (absolute) or None. `force` overwrites a file that we did not write.
-    """
-
-    max_concurrency: int
-    bounds: Bounds
-    max_cost_usd: float | None
-    rules: ReuseRules
-    output: Path | None
-    force: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """What a run works with."""
-
-    store: Store
-    runner: Runner
-    control: RunControl
-    clock: Clock
-    confirm: Confirm | None
 
 
 class RunSession:

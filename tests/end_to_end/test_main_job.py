@@ -93,7 +93,11 @@ def test_a_second_run_starts_no_process_and_an_edit_only_what_it_touches(
     assert log.read_text().count("-p\n") == 8
     log.unlink()
     again = command.run("plan.yaml", "--progress", "json")
-    assert (again.exit_code, again.ids("chunk_reused"), again.ids("chunk_started")) == (0, again.ids("chunk_reused"), [])
+    assert (again.exit_code, again.ids("chunk_reused"), again.ids("chunk_started")) == (
+        0,
+        again.ids("chunk_reused"),
+        [],
+    )
     assert sorted(again.ids("chunk_reused")) == sorted(IDS)
     assert not log.exists()
     plan = command.folder / "plan.yaml"

@@ -1,4 +1,4 @@
-"""The pipeline as a LangGraph graph: on its own, inside another graph, sync and async, with its events on the stream."""
+"""The pipeline as a LangGraph graph: on its own, inside another, sync and async, with its events on the stream."""
 
 from __future__ import annotations
 
@@ -123,7 +123,8 @@ def test_the_first_event_is_told_before_langgraph_is_imported(tmp_path: Path) ->
     code = (
         "import sys\nfrom orchestrator import SimulatedRunner, run_plan\nseen = []\n"
         "def on_event(event):\n    seen.append((event.type, 'langgraph' in sys.modules))\n"
-        f"run_plan({PLAN!r}, runner=SimulatedRunner(latency_s=0), store={str(tmp_path / 's.db')!r}, on_event=on_event)\n"
+        f"options = dict(runner=SimulatedRunner(latency_s=0), store={str(tmp_path / 's.db')!r})\n"
+        f"run_plan({PLAN!r}, on_event=on_event, **options)\n"
         "assert seen[0] == ('run_started', False), seen[0]\nassert seen[-1] == ('run_finished', True), seen[-1]\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

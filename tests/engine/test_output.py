@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -50,7 +49,7 @@ def test_a_failed_write_leaves_the_earlier_file_and_nothing_beside_it(tmp_path: 
     path.mkdir()
     with pytest.raises(OSError, match=r"guide\.md"):
         write_atomically(path, b"second")
-    assert os.listdir(tmp_path) == ["guide.md"]
+    assert [each.name for each in tmp_path.iterdir()] == ["guide.md"]
 
 
 def test_the_partial_file_is_the_finished_prefix_in_order(tmp_path: Path) -> None:
@@ -71,4 +70,4 @@ def test_a_partial_file_that_cannot_be_written_hurts_nobody(tmp_path: Path) -> N
     partial = PartialFile(tmp_path / "no" / "guide.partial.md", ["a"])
     partial.update(answers={"a": "A"}, gaps={})
     partial.remove()
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []

@@ -206,7 +206,9 @@ def test_transient_failures_are_tried_again_within_the_attempts(tmp_path: Path) 
     crash = Failure(error_type=FailureClass.CRASH, message="it died")
 
     async def scene() -> None:
-        runner = SimulatedRunner(latency_s=0, answers={"a": "A", "b": "B"}, failures={"a": [crash] * 2, "b": [crash] * 4})
+        runner = SimulatedRunner(
+            latency_s=0, answers={"a": "A", "b": "B"}, failures={"a": [crash] * 2, "b": [crash] * 4}
+        )
         story = await play(plan_of(chunk("a"), chunk("b")), tmp_path, runner=runner)
         assert story.only(ChunkSucceeded).attempt == 3
         assert len(story.ids(ChunkRetryScheduled)) == 4

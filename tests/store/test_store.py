@@ -215,12 +215,11 @@ def test_a_run_is_held_by_one_process_until_it_dies(tmp_path: Path) -> None:
 
 def _start_holder(path: Path) -> subprocess.Popen[str]:
     code = (
-        "import sys; from pathlib import Path; from orchestrator.store import open_store\n"
-        f"lock = open_store(Path({str(path)!r})).lock('r1'); lock.acquire(); print('held', flush=True); sys.stdin.read()"
+        "import sys; from pathlib import Path\nfrom orchestrator.store import open_store\n"
+        f"lock = open_store(Path({str(path)!r})).lock('r1'); lock.acquire()\n"
+        "print('held', flush=True); sys.stdin.read()"
     )
-    holder = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    holder = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
     return holder

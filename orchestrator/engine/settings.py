@@ -1,0 +1,44 @@
+"""What a run goes on with and works with, as its caller decided."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.engine.clock import Clock
+from orchestrator.engine.control import RunControl
+from orchestrator.engine.gate import Bounds
+from orchestrator.engine.reuse import ReuseRules
+from orchestrator.events import RunEstimated
+from orchestrator.runners.base import Runner
+from orchestrator.store import Store
+
+Confirm = Callable[[RunEstimated], bool]
+"""Asked once before the first call, in the event loop's thread; False stops the run before anything is paid."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """What a run goes on with: the plan's limits merged with what the call asked for.
+
+    `output` is the result file (absolute) or None. `force` overwrites a file that we did not write.
+    """
+
+    max_concurrency: int
+    bounds: Bounds
+    max_cost_usd: float | None
+    rules: ReuseRules
+    output: Path | None
+    force: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a run works with."""
+
+    store: Store
+    runner: Runner
+    control: RunControl
+    clock: Clock
+    confirm: Confirm | None
