@@ -215,6 +215,20 @@ def test_first_ctrl_c_finishes_what_runs(folder: Path) -> None:
     assert (folder / "guide.result.md").exists()
 
 
+def test_second_ctrl_c_ends_what_runs(folder: Path) -> None:
+    """The second Ctrl-C does not wait for running chunks: exit 130 long before they would be done."""
+    with start(folder, "--runner", "simulated:latency_s=60", "--set", "topic=x", "--store", "s.db") as child:
+        read_until(child, "3 calls")
+        wait_for_start(folder, "outline", store="s.db")
+        child.send_signal(signal.SIGINT)
+        read_until(child, "finishing 1 running chunk, up to ")
+        child.send_signal(signal.SIGINT)
+        rest = read_until(child, None)
+        assert child.wait(timeout=15) == 130
+    assert "ending the running chunks" in rest
+    assert "to go on: orchestrate resume " in rest
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_sigterm_ends_what_runs(number: signal.Signals, folder: Path) -> None:
     """SIGTERM and a hang-up end the running chunks at once: exit 130, nothing more is answered."""
