@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from orchestrator.cli.display.frame import frame
+from orchestrator.cli.display.frame import Row, frame
 from orchestrator.cli.display.lines import stopping_line
 from orchestrator.cli.display.screens import Closing, run_lines
 from orchestrator.cli.display.sink import Sink
@@ -25,6 +25,17 @@ _STYLES: dict[type[object], str] = {
     ChunkRetryScheduled: "yellow",
     ChunkReused: "dim",
 }
+
+
+class _Rows:
+    """The frame as rich renders it: whatever its rows are at that moment, so that one drawing shows lines and frame."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+
+    def __rich__(self) -> Text:
+        texts = [Text.assemble(*row.parts, no_wrap=True, overflow="ellipsis") for row in self.rows]
+        return Text("\n", no_wrap=True, overflow="ellipsis").join(texts)
 
 
 class LiveScreen:
@@ -43,6 +54,7 @@ class LiveScreen:
             legacy_windows=False,
         )
         self._live: Live | None = None
+        self._frame = _Rows()
         self._above: list[Text] = []
         self._next_frame_s = 0.0
 
@@ -74,7 +86,7 @@ class LiveScreen:
         """Take the frame away and give the cursor back."""
         live, self._live = self._live, None
         if live:
-            live.update(Text(""), refresh=False)
+            self._frame.rows = []
             live.stop()
         self._print_above()
 
@@ -83,8 +95,10 @@ class LiveScreen:
         self.pause()
 
     def _draw(self, now_s: float) -> None:
+        self._frame.rows = frame(self.view, now_s=now_s, rows=max(1, self._console.size.height - 1))
         if self._live is None:
             self._live = Live(
+                self._frame,
                 console=self._console,
                 auto_refresh=False,
                 transient=True,
@@ -92,13 +106,10 @@ class LiveScreen:
                 redirect_stderr=False,
             )
             self._live.start()
-        rows = [
-            Text.assemble(*row.parts, no_wrap=True, overflow="ellipsis")
-            for row in frame(self.view, now_s=now_s, rows=max(1, self._console.size.height - 1))
-        ]
-        self._live.update(Text("\n").join(rows), refresh=False)
-        self._print_above()
-        self._live.refresh()
+        if self._above:
+            self._print_above()
+        else:
+            self._live.refresh()
 
     def _print_above(self) -> None:
         if self._above:

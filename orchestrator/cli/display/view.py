@@ -102,7 +102,7 @@ class RunView:
         if self.eta_s is None:
             return None
         left = self.eta_s - (now_s - self.eta_at_s)
-        return left if left > 0 else None
+        return left if left >= 1 else None
 
     def apply(self, event: Event, *, now_s: float) -> None:
         """Take one event in. `now_s` is when it was received, in seconds on any clock that only goes forward."""
