@@ -64,10 +64,11 @@ StoreOption = Annotated[
 ]
 FreshOption = Annotated[bool, typer.Option("--fresh", help="Reuse no stored answer.")]
 OnlyOption = Annotated[
-    list[str] | None, typer.Option("--only", metavar="ID", help="Run this chunk and what it needs. Repeatable.")
+    list[str] | None,
+    typer.Option("--only", metavar="ID", help="Run and stitch this chunk, and run what it needs. Repeatable."),
 ]
 UntilOption = Annotated[
-    list[str] | None, typer.Option("--until", metavar="ID", help="Stop after this chunk. Repeatable.")
+    list[str] | None, typer.Option("--until", metavar="ID", help="Run everything up to this chunk. Repeatable.")
 ]
 RedoOption = Annotated[list[str] | None, typer.Option("--redo", metavar="ID", help="Ask this chunk again. Repeatable.")]
 ConcurrencyOption = Annotated[
