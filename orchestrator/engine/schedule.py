@@ -3,17 +3,22 @@
 A chunk moves `waiting → ready → queued → running → finished`. It becomes ready the moment its own inputs are there
 (no levels, no barrier); the engine then looks its answer up and either finishes it at once or queues it for a slot.
 Among queued chunks the one that heads the longest path to the end starts first; plan order breaks ties.
+
+A virtual node is no chunk: it stands for a group, or for the moment at which the chunks of a group become known. It
+becomes ready like a chunk and is finished by the engine without a slot.
 """
 
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
 from typing import Literal
 
 FinalStatus = Literal["succeeded", "failed", "skipped"]
+OnMissing = Literal["skip", "gap"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,11 +26,13 @@ class Node:
     """What the schedule needs to know of a chunk.
 
     `upstream` maps the chunks it depends on to what happens when one has no answer; `after` are chunks that only have
-    to be over. `duration_s` is an estimate and only orders the queue.
+    to be over. `duration_s` is an estimate and only orders the queue; `order` is the place in the plan.
     """
 
     id: str
-    upstream: Mapping[str, Literal["skip", "gap"]] = field(default_factory=dict[str, Literal["skip", "gap"]])
+    order: tuple[int, ...] = ()
+    virtual: bool = False
+    upstream: Mapping[str, OnMissing] = field(default_factory=dict[str, OnMissing])
     after: tuple[str, ...] = ()
     duration_s: float = 1.0
 
@@ -43,41 +50,85 @@ class Schedule:
 
     def __init__(self, nodes: Iterable[Node], *, max_concurrency: int) -> None:
         self.max_concurrency = max_concurrency
-        self._nodes = {node.id: node for node in nodes}
-        self._position = {chunk_id: index for index, chunk_id in enumerate(self._nodes)}
-        self._waits_for = {node.id: len({*node.upstream, *node.after}) for node in self._nodes.values()}
-        self._downstream: dict[str, list[str]] = {chunk_id: [] for chunk_id in self._nodes}
-        for node in self._nodes.values():
-            for before in {*node.upstream, *node.after}:
-                self._downstream[before].append(node.id)
-        self._rank = self._path_lengths()
-        self._ready = [chunk_id for chunk_id, count in self._waits_for.items() if count == 0]
-        self._queue: list[tuple[float, int, str]] = []
+        self._nodes: dict[str, Node] = {}
+        self._before: dict[str, dict[str, OnMissing | None]] = {}
+        self._downstream: dict[str, list[str]] = {}
+        self._waits_for: dict[str, int] = {}
+        self._rank: dict[str, float] = {}
+        self._ready: list[str] = []
+        self._queue: list[tuple[float, tuple[int, ...], int, str]] = []
         self._running: set[str] = set()
         self._final: dict[str, FinalStatus] = {}
+        self._chunks_left = self._total = 0
+        self.add(nodes)
 
-    def _path_lengths(self) -> dict[str, float]:
-        order = TopologicalSorter(self._downstream).static_order()
-        rank: dict[str, float] = {}
-        for chunk_id in order:
-            below = max((rank[each] for each in self._downstream[chunk_id]), default=0.0)
-            rank[chunk_id] = below + self._nodes[chunk_id].duration_s
-        return rank
+    def add(self, nodes: Iterable[Node]) -> list[Skip]:
+        """Take in nodes that became known; they may name each other and all that is there already.
+
+        Returns the chunks among them that are skipped at once, because something they need has no answer.
+        """
+        new = [node if node.order else replace(node, order=(len(self._nodes) + at,)) for at, node in enumerate(nodes)]
+        for node in new:
+            self._nodes[node.id] = node
+            self._downstream[node.id] = []
+            self._before[node.id] = {}
+            self._waits_for[node.id] = 0
+            self._total += not node.virtual
+            self._chunks_left += not node.virtual
+        for node in new:
+            self._link(node.id, {**dict.fromkeys(node.after), **node.upstream})
+        self._rank_all(node.id for node in new)
+        skips: list[Skip] = []
+        for node in new:
+            because = next((each for each in node.upstream if self._is_missing(node.id, each)), None)
+            if because is not None and node.id not in self._final:
+                skips += [Skip(node.id, because), *self.finish(node.id, "skipped")]
+            elif self._waits_for[node.id] == 0 and node.id not in self._final:
+                self._ready.append(node.id)
+        return skips
+
+    def extend(self, chunk_id: str, upstream: Mapping[str, OnMissing]) -> None:
+        """Let a chunk that still waits for something wait for these too; none of them may be finished."""
+        self._link(chunk_id, upstream)
+
+    def _link(self, chunk_id: str, before: Mapping[str, OnMissing | None]) -> None:
+        for each, missing in before.items():
+            self._before[chunk_id][each] = missing
+            if each not in self._final:
+                self._downstream[each].append(chunk_id)
+                self._waits_for[chunk_id] += 1
+
+    def _is_missing(self, chunk_id: str, before: str) -> bool:
+        return self._before[chunk_id].get(before) == "skip" and self._final.get(before, "succeeded") != "succeeded"
+
+    def _rank_all(self, chunk_ids: Iterable[str]) -> None:
+        """The longest path, in seconds, that each of these heads."""
+        graph = {chunk_id: self._downstream[chunk_id] for chunk_id in chunk_ids}
+        for chunk_id in TopologicalSorter(graph).static_order():
+            if chunk_id in graph:
+                below = max((self._rank[each] for each in self._downstream[chunk_id]), default=0.0)
+                self._rank[chunk_id] = below + self._nodes[chunk_id].duration_s
 
     @property
     def unfinished(self) -> list[str]:
         """The chunks without a final status, in plan order."""
-        return [chunk_id for chunk_id in self._nodes if chunk_id not in self._final]
+        left = [node for node in self._nodes.values() if not node.virtual and node.id not in self._final]
+        return [node.id for node in sorted(left, key=lambda node: node.order)]
 
     @property
     def done(self) -> bool:
-        """Whether every chunk has its final status."""
+        """Whether every node has its final status."""
         return len(self._final) == len(self._nodes)
+
+    @property
+    def total(self) -> int:
+        """How many chunks are known."""
+        return self._total
 
     @property
     def done_count(self) -> int:
         """How many chunks have their final status."""
-        return len(self._final)
+        return self.total - self._chunks_left
 
     @property
     def running_count(self) -> int:
@@ -94,23 +145,24 @@ class Schedule:
         return self._final.get(chunk_id)
 
     def take_ready(self) -> list[str]:
-        """The chunks that became ready since the last call, in plan order; the caller queues or finishes each."""
+        """The nodes that became ready since the last call, in plan order; the caller queues or finishes each."""
         ready, self._ready = self._ready, []
-        return sorted(ready, key=self._position.__getitem__)
+        return sorted(ready, key=lambda chunk_id: self._nodes[chunk_id].order)
 
     def enqueue(self, chunk_id: str) -> None:
         """The chunk needs a slot: it has no answer yet, or goes again."""
-        heapq.heappush(self._queue, (-self._rank[chunk_id], self._position[chunk_id], chunk_id))
+        order = self._nodes[chunk_id].order
+        heapq.heappush(self._queue, (-self._rank[chunk_id], order, len(self._queue), chunk_id))
 
     def next_startable(self) -> str | None:
         """The chunk to start next, or None when none is queued or no slot is free. Does not start it."""
         if not self._queue or len(self._running) >= self.max_concurrency:
             return None
-        return self._queue[0][2]
+        return self._queue[0][-1]
 
     def start(self) -> str:
         """Give a slot to `next_startable()` and return it. Raises `IndexError` when there is none."""
-        chunk_id = heapq.heappop(self._queue)[2]
+        chunk_id = heapq.heappop(self._queue)[-1]
         self._running.add(chunk_id)
         return chunk_id
 
@@ -119,23 +171,26 @@ class Schedule:
         self._running.discard(chunk_id)
 
     def finish(self, chunk_id: str, status: FinalStatus) -> list[Skip]:
-        """Give a chunk its final status. Returns the chunks that are skipped for it, each already finished."""
+        """Give a node its final status. Returns what is skipped for it, each already finished, virtual nodes too."""
+        self._running.discard(chunk_id)
         skips: list[Skip] = []
-        ended: list[tuple[str, FinalStatus]] = [(chunk_id, status)]
+        self._settle(chunk_id, status)
+        ended = deque([chunk_id])
         while ended:
-            each, its_status = ended.pop()
-            self._running.discard(each)
-            self._final[each] = its_status
-            for below in sorted(self._downstream[each], key=self._position.__getitem__):
+            each = ended.popleft()
+            for below in sorted(self._downstream[each], key=lambda downstream: self._nodes[downstream].order):
                 if below in self._final:
                     continue
-                if its_status != "succeeded" and self._nodes[below].upstream.get(each) == "skip":
+                if self._is_missing(below, each):
+                    self._settle(below, "skipped")
                     skips.append(Skip(below, each))
-                    ended.append((below, "skipped"))
-                    # Final at once, so that a second failed input does not skip it again.
-                    self._final[below] = "skipped"
+                    ended.append(below)
                     continue
                 self._waits_for[below] -= 1
                 if self._waits_for[below] == 0:
                     self._ready.append(below)
         return skips
+
+    def _settle(self, chunk_id: str, status: FinalStatus) -> None:
+        self._final[chunk_id] = status
+        self._chunks_left -= not self._nodes[chunk_id].virtual
