@@ -351,3 +351,98 @@ def test_program_that_vanished_is_a_fault_of_the_environment(
         return outcome
 
     assert failed(asyncio.run(main())).error_type is FailureClass.ENVIRONMENT
+
+
+def gathered(fake: FakeClaude, environment: dict[str, str], count: int, timing: Timing) -> list[Reply | Failure]:
+    async def main() -> list[Reply | Failure]:
+        runner = ClaudeCliRunner(claude=fake.path, environment=environment, timing=timing)
+        await runner.open()
+        attempts = (runner.run(request(), on_progress=lambda _: None) for _ in range(count))
+        outcomes = await asyncio.gather(*attempts)
+        await runner.close()
+        return outcomes
+
+    return asyncio.run(main())
+
+
+def test_many_that_start_at_once_get_more_time(fake_claude: FakeClaude, environment: dict[str, str]) -> None:
+    """The limit for the first sign of life grows with how many start together."""
+    fake_claude.play({"sleep": 1.5}, *ANSWER)
+    timing = Timing(start_s=1.0, starts_at_once=1, grace_s=0.5)
+    assert failed(gathered(fake_claude, environment, 1, timing)[0]).error_type is FailureClass.START_TIMEOUT
+    assert [answered(outcome).text for outcome in gathered(fake_claude, environment, 6, timing)] == ["fine"] * 6
+
+
+def test_subscription_login_lets_one_call_be_answered_first(
+    fake_claude: FakeClaude, environment: dict[str, str]
+) -> None:
+    """Processes that share a token to refresh start together only after one of them was answered."""
+    fake_claude.describe(auth={"loggedIn": True, "authMethod": "claude.ai", "subscriptionType": "max"})
+    fake_claude.play("read_prompt", "init", {"sleep": 0.5}, {"text": "fine"}, {"sleep": 0.5}, "result")
+    assert [answered(outcome).text for outcome in gathered(fake_claude, environment, 4, QUICK)] == ["fine"] * 4
+    first, *others = sorted(call["at"] for call in fake_claude.calls())
+    assert others[0] - first >= 0.5
+    assert others[-1] - others[0] < 0.5
+
+
+def test_failed_first_call_lets_the_next_one_try(fake_claude: FakeClaude, environment: dict[str, str]) -> None:
+    """A first call that fails holds nobody up."""
+    fake_claude.describe(auth={"loggedIn": True, "authMethod": "claude.ai"})
+    fake_claude.play("read_prompt", "init", {"exit": 3})
+    outcomes = gathered(fake_claude, environment, 3, QUICK)
+    assert [failed(outcome).error_type for outcome in outcomes] == [FailureClass.CRASH] * 3
+
+
+def test_closing_ends_running_attempts_as_cancelled(fake_claude: FakeClaude, environment: dict[str, str]) -> None:
+    """Closing while attempts run ends them in bounded time; each comes back as cancelled, and nothing is left."""
+    fake_claude.play("ignore_sigterm", {"mark": "here"}, {"sleep": 3600})
+
+    async def main() -> tuple[list[Reply | Failure], float]:
+        runner = ClaudeCliRunner(claude=fake_claude.path, environment=environment, timing=QUICK)
+        await runner.open()
+        running = [asyncio.create_task(runner.run(request(), on_progress=lambda _: None)) for _ in range(3)]
+        assert await asyncio.to_thread(eventually, (fake_claude.folder / "here").exists, within_s=20.0)
+        began = time.monotonic()
+        await runner.close()
+        await runner.close()
+        return await asyncio.gather(*running), time.monotonic() - began
+
+    outcomes, took_s = asyncio.run(main())
+    assert [failed(outcome).error_type for outcome in outcomes] == [FailureClass.CANCELLED] * 3
+    assert took_s < 5
+    assert nothing_left(fake_claude)
+    assert list(Path(environment["TMPDIR"]).iterdir()) == []
+
+
+def test_closing_cancels_who_waits_for_the_first_call(fake_claude: FakeClaude, environment: dict[str, str]) -> None:
+    """An attempt that has not started yet when the runner is closed never starts."""
+    fake_claude.describe(auth={"loggedIn": True, "authMethod": "claude.ai"})
+    fake_claude.play({"mark": "here"}, {"sleep": 3600})
+
+    async def main() -> list[Reply | Failure]:
+        runner = ClaudeCliRunner(claude=fake_claude.path, environment=environment, timing=QUICK)
+        await runner.open()
+        running = [asyncio.create_task(runner.run(request(), on_progress=lambda _: None)) for _ in range(3)]
+        assert await asyncio.to_thread(eventually, (fake_claude.folder / "here").exists, within_s=20.0)
+        await runner.close()
+        return await asyncio.gather(*running)
+
+    assert [failed(outcome).error_type for outcome in asyncio.run(main())] == [FailureClass.CANCELLED] * 3
+    assert len(fake_claude.pids()) == 1
+    assert nothing_left(fake_claude)
+
+
+def test_closed_runner_says_so(fake_claude: FakeClaude, environment: dict[str, str]) -> None:
+    """A runner that was not opened, or was closed, raises instead of starting anything."""
+
+    async def main() -> None:
+        runner = ClaudeCliRunner(claude=fake_claude.path, environment=environment, timing=QUICK)
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="not open"):
+                await runner.run(request(), on_progress=lambda _: None)
+            await runner.open()
+            assert await runner.open() == await runner.open()
+            await runner.close()
+
+    asyncio.run(main())
+    assert fake_claude.pids() == []

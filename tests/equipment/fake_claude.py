@@ -144,7 +144,13 @@ class Player:
         """Read stdin to its end, once, and write down what came."""
         if not self.line:
             self.line = sys.stdin.buffer.read().decode()
-            seen = {"argv": self.argv, "env": dict(os.environ), "cwd": str(Path.cwd()), "pid": os.getpid()}
+            seen = {
+                "argv": self.argv,
+                "env": dict(os.environ),
+                "cwd": str(Path.cwd()),
+                "pid": os.getpid(),
+                "at": time.monotonic(),
+            }
             self.append(
                 "calls.ndjson",
                 json.dumps({**seen, "cwd_entries": [entry.name for entry in Path.cwd().iterdir()], "stdin": self.line}),

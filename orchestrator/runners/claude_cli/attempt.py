@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.runners.base import OnProgress
+from orchestrator.runners.base import FailureClass, OnProgress
 from orchestrator.runners.claude_cli.framing import LineFramer
 from orchestrator.runners.claude_cli.limits import Limit, Times, limit_of
 from orchestrator.runners.claude_cli.parsing import parse_line
@@ -29,21 +29,42 @@ class Starts:
 
 
 class Attempt:
-    """State of one attempt: what was heard, and when. Make one for each, and await `run` once."""
+    """State of one attempt: what was heard, and when. Make one for each, and await `run` once.
 
-    def __init__(self, *, timeout_s: float, timing: Timing, starts: Starts, on_progress: OnProgress) -> None:
+    `on_progress` gets the characters of answer seen so far, `on_answered` is called once, when the model's first sign
+    came. `over` is set when `run` is done.
+    """
+
+    def __init__(
+        self,
+        *,
+        timeout_s: float,
+        timing: Timing,
+        starts: Starts,
+        on_progress: OnProgress,
+        on_answered: Callable[[], None],
+    ) -> None:
         self._timeout_s = timeout_s
         self._timing = timing
         self._starts = starts
         self._starts_peak = 1
         self._starting = False
         self._on_progress = on_progress
+        self._on_answered = on_answered
+        self._answered = False
+        self._stopped = False
         self._told_chars = 0
         self._framer = LineFramer()
         self._times = Times(started=time.monotonic())
         self._result_at: float | None = None
         self._child: ChildProcess | None = None
         self.transcript = Transcript()
+        self.over = asyncio.Event()
+
+    def stop(self) -> None:
+        """End the attempt as cancelled. `run` returns as soon as its group is gone."""
+        self._stopped = True
+        self._wake()
 
     async def run(
         self, command: Sequence[str], *, environment: Mapping[str, str], folder: Path, data: bytes, watchdog: Watchdog
@@ -68,6 +89,7 @@ class Attempt:
             return await self._accompany(self._child)
         finally:
             self._started()
+            self.over.set()
 
     async def _accompany(self, child: ChildProcess) -> Ending:
         limit: Limit | None = None
@@ -107,6 +129,8 @@ class Attempt:
         self._starts_peak = max(self._starts_peak, self._starts.count)
         crowd = max(1.0, self._starts_peak / timing.starts_at_once)
         limit = limit_of(times, timeout_s=self._timeout_s, start_s=timing.start_s * crowd, extension=timing.extension)
+        if self._stopped:
+            return Limit(at=times.started, error_type=FailureClass.CANCELLED, seconds=0.0)
         if child.exited_at is not None:
             return Limit(at=child.exited_at + LEFT_BEHIND_S, error_type=limit.error_type, seconds=LEFT_BEHIND_S)
         if self._result_at is not None:
@@ -125,6 +149,9 @@ class Attempt:
         if self._result_at is None and self.transcript.results:
             self._result_at = now
             self._wake()
+        if not self._answered and self.transcript.answered:
+            self._answered = True
+            self._on_answered()
         chars = self.transcript.output_chars
         if chars != self._told_chars:
             self._times.last_text = now

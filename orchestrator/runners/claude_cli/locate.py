@@ -30,6 +30,8 @@ LOG_IN = "Log in (run `claude`, then /login), or set ANTHROPIC_API_KEY or CLAUDE
 NEEDED = ("--input-format", "stream-json", "--system-prompt", "--tools", "--setting-sources", "--strict-mcp-config")
 """Words of `--help` without which we cannot work. `--system-prompt-file` is not listed in 2.1.330 but known."""
 
+SUBSCRIPTION = "subscription login"
+
 BAD_VERSIONS: Mapping[str, str] = {
     "2.1.83": "gives empty answers",
     "2.1.227": "fills the memory",
@@ -39,11 +41,15 @@ BAD_VERSIONS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installation:
-    """A CLI that works for us. `login` says in words which login pays."""
+    """A CLI that works for us. `login` says in words which login pays.
+
+    `refreshes_token` says that the login is a subscription's, whose token the CLI refreshes by itself.
+    """
 
     path: Path
     version: str
     login: str
+    refreshes_token: bool
     features: Features
 
 
@@ -112,14 +118,22 @@ async def probe(
     async def ask(*words: str) -> Said:
         return await _ask([str(path), *words], environment=environment, folder=folder, watchdog=watchdog, timing=timing)
 
-    version, flags, login = await asyncio.gather(ask("--version"), ask("--help"), ask("auth", "status", "--json"))
+    questions = (ask("--version"), ask("--help"), ask("auth", "status", "--json"))
+    # With return_exceptions a cancellation, too, is passed on only when all of them have ended.
+    answers = await asyncio.gather(*questions, return_exceptions=True)
+    for trouble in answers:
+        if isinstance(trouble, BaseException):
+            raise trouble
+    version, flags, login = (said for said in answers if isinstance(said, Said))
     number = version_of(path, version, timing.probe_s)
     if trouble := BAD_VERSIONS.get(number):
         raise RunnerUnavailableError(f"Claude CLI {number} at {path} {trouble}", remedy=UPDATE)
+    words = login_of(login.stdout, environment=environment)
     return Installation(
         path=path,
         version=number,
-        login=login_of(login.stdout, environment=environment),
+        login=words,
+        refreshes_token=words.startswith(SUBSCRIPTION),
         features=features_of(flags.stdout, path=path, version=number),
     )
 
@@ -178,7 +192,7 @@ def login_of(status_text: str, *, environment: Mapping[str, str]) -> str:
     if status.get("loggedIn") is True:
         plan = f" ({kind})" if isinstance(kind, str) and kind else ""
         place = f" of {config}" if isinstance(config, str) and config else ""
-        return f"subscription login{plan}{place}"
+        return f"{SUBSCRIPTION}{plan}{place}"
     return _login_from_environment(environment)
 
 

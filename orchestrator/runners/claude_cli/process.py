@@ -92,7 +92,11 @@ class ChildProcess(asyncio.SubprocessProtocol):
         await asyncio.get_running_loop().subprocess_exec(
             lambda: child, *shimmed(command), cwd=folder, env=environment, start_new_session=True
         )
-        watchdog.register(child.pid)
+        try:
+            watchdog.register(child.pid)
+        except OSError:
+            await child.end()
+            raise
         child._write(START_LINE + data)
         return child
 

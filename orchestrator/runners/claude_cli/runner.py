@@ -16,6 +16,7 @@ from orchestrator.runners.claude_cli.classify import explain
 from orchestrator.runners.claude_cli.command import arguments, child_environment, prompt_line
 from orchestrator.runners.claude_cli.locate import Installation, find_claude, probe
 from orchestrator.runners.claude_cli.process import Timing
+from orchestrator.runners.claude_cli.turnstile import Turnstile
 from orchestrator.runners.claude_cli.verdict import judge
 from orchestrator.runners.claude_cli.watchdog import Watchdog
 
@@ -39,6 +40,8 @@ class ClaudeCliRunner:
         self._child_environment = child_environment(environment)
         self._timing = timing or Timing()
         self._starts = Starts()
+        self._attempts: set[Attempt] = set()
+        self._turnstile = Turnstile(open=True)
         self._installation: Installation | None = None
         self._folder: Path | None = None
         self._watchdog: Watchdog | None = None
@@ -72,14 +75,25 @@ class ClaudeCliRunner:
             except BaseException:
                 await self.close()
                 raise
+            self._turnstile = Turnstile(open=not self._installation.refreshes_token)
         return RunnerInfo(version=self._installation.version, login=self._installation.login)
 
     async def run(self, request: Request, *, on_progress: OnProgress) -> Reply | Failure:
         """Make one attempt in a process of its own; it is gone when this returns, or raises on cancellation."""
         installation, folder, watchdog = self._opened()
+        passage = await self._turnstile.enter()
+        if self._watchdog is not watchdog:
+            passage.left()
+            told = explain(FailureClass.CANCELLED, "the runner was closed")
+            return Failure(error_type=FailureClass.CANCELLED, message=told)
         attempt = Attempt(
-            timeout_s=request.timeout_s, timing=self._timing, starts=self._starts, on_progress=on_progress
+            timeout_s=request.timeout_s,
+            timing=self._timing,
+            starts=self._starts,
+            on_progress=on_progress,
+            on_answered=passage.answered,
         )
+        self._attempts.add(attempt)
         try:
             flags = arguments(
                 request, system_prompt_file=_context_file(folder, request.context), features=installation.features
@@ -94,12 +108,20 @@ class ClaudeCliRunner:
         except OSError as error:
             what = f"{installation.path} could not be started: {error.strerror or error}"
             return Failure(error_type=FailureClass.ENVIRONMENT, message=explain(FailureClass.ENVIRONMENT, what))
+        finally:
+            passage.left()
+            self._attempts.discard(attempt)
         return judge(attempt.transcript, ending, now=time.time())
 
     async def close(self) -> None:
-        """Have everything ended that is still recorded, and the private folder removed, within some seconds."""
+        """End what still runs, each as a cancelled attempt, and remove the private folder, within some seconds."""
         watchdog, self._watchdog = self._watchdog, None
         self._installation = self._folder = None
+        attempts = tuple(self._attempts)
+        for attempt in attempts:
+            attempt.stop()
+        for attempt in attempts:
+            await attempt.over.wait()
         if watchdog is not None:
             await asyncio.to_thread(watchdog.stop)
 

@@ -38,7 +38,10 @@ class Seam:
 
 
 class Transcript:
-    """State of one attempt. Feed it every message in order with `add`; read it at any time."""
+    """State of one attempt. Feed it every message in order with `add`; read it at any time.
+
+    `answered` says that the model has begun to answer, so that the login is good.
+    """
 
     def __init__(self) -> None:
         self.init: Init | None = None
@@ -53,6 +56,7 @@ class Transcript:
         self.malformed: list[Malformed] = []
         self.skipped: Counter[str] = Counter()
         self.lines = 0
+        self.answered = False
         self._texts: list[str] = []
         self._complete_chars = 0
         self._delta_chars = 0
@@ -103,6 +107,7 @@ class Transcript:
                 self.skipped[kind] += 1
 
     def _mark(self, stop_reason: str) -> None:
+        self.answered = True
         if stop_reason == "refusal":
             self.refusals.append(stop_reason)
         elif not stop_reason:
@@ -117,6 +122,7 @@ class Transcript:
             self.errors.append(line)
         else:
             self.retry = None
+            self.answered = True
             self.model = line.model or self.model
             if line.text:
                 self._texts.append(line.text)

@@ -178,6 +178,8 @@ def _without_result(transcript: Transcript, ending: Ending, now: float) -> Verdi
 
 def _timed_out(transcript: Transcript, ending: Ending, timeout: FailureClass, now: float) -> Verdict:
     retry = transcript.retry
+    if timeout is FailureClass.CANCELLED:
+        return _failed(timeout, "the attempt was ended on request")
     if retry is not None and (retry.status or retry.error not in {"", "unknown"}):
         told = f"the CLI kept asking the API, which answered {retry.status or retry.error}"
         evidence = ErrorEvidence(text=told, status=retry.status, codes=frozenset({retry.error}))

@@ -63,7 +63,10 @@ class Watchdog:
             self._tell(f"+{group}\n")
 
     def register(self, group: int) -> None:
-        """Have this process group ended when we die. It must not be able to outlive us before this returns."""
+        """Have this process group ended when we die. It must not be able to outlive us before this returns.
+
+        Raises `OSError` when that cannot be promised, as after `stop`.
+        """
         self._groups.add(group)
         try:
             self._tell(f"+{group}\n")
@@ -73,7 +76,7 @@ class Watchdog:
     def unregister(self, group: int) -> None:
         """Forget a group that is gone; its number may belong to somebody else from now on."""
         self._groups.discard(group)
-        with suppress(BrokenPipeError):
+        with suppress(OSError):
             self._tell(f"-{group}\n")
 
     def stop(self) -> None:
