@@ -12,6 +12,40 @@ if TYPE_CHECKING:
     from orchestrator.plan.template import Template
 
 
+Cell = str | int | float | bool | None
+"""A value in a column of a row."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """What one piece of a `for_each` gives to its prompt, as {{ item.… }}.
+
+    `index` counts from 1, `count` is the number of pieces. `text` is None when it is the answer of the chunk
+    `answer_of`. `from_answer` names the chunk that a model wrote the text in: it is then shown between marks. `source` is the file,
+    row key or item that the piece comes from, `row` its columns, `heading_path` its headings joined by " > ".
+    """
+
+    index: int
+    count: int
+    text: str | None
+    answer_of: str = ""
+    from_answer: str = ""
+    source: str = ""
+    heading_path: str = ""
+    previous_tail: str = ""
+    next_head: str = ""
+    row: Mapping[str, Cell] = field(default_factory=dict[str, "Cell"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One of the answers that a merge puts together; `start` and `end` (characters) when only a cut of it fits."""
+
+    chunk_id: str
+    start: int | None = None
+    end: int | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
     """One chunk, resolved.
@@ -19,7 +53,8 @@ class Chunk:
     `references` are the chunks whose answers the prompt renders, `upstream` those and what `depends_on` adds,
     `after` the order-only edges of `mode: sequence`. `on_missing` has an entry for each upstream chunk. `occurrence`
     counts the chunks earlier in the plan with the same unrendered prompt and settings. `recipe` is the SHA-256 of the
-    unrendered prompt and the settings that shape an answer.
+    unrendered prompt and the settings that shape an answer. `order` is the place in the plan: its position, then the
+    index within its group. `item` is set for a piece of a `for_each`, `parts` for a merge of a `reduce`.
     """
 
     id: str
@@ -37,6 +72,45 @@ class Chunk:
     reuse: str
     occurrence: int
     recipe: str
+    order: tuple[int, ...] = ()
+    group: str = ""
+    item: Item | None = None
+    parts: tuple[Part, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForEach:
+    """A chunk of the plan that runs once for each piece.
+
+    `members` are the ids of its chunks, or None when they are known only once `over` has its answer. With `paired`
+    there is one for each member of the group `over`. `prototype` is a member without its item. `labelled`: each answer
+    is shown under a line that names its source.
+    """
+
+    id: str
+    prototype: Chunk
+    members: tuple[str, ...] | None
+    over: str = ""
+    paired: bool = False
+    labelled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reduce:
+    """A chunk of the plan that merges the answers of the group `over`, in a tree when they exceed `max_tokens`.
+
+    `last` is the chunk of the last merge, under the plan's own id; the merges before it are made from `prototype`.
+    `max_tokens` counts the parts of one prompt in `cl100k_base`.
+    """
+
+    id: str
+    prototype: Chunk
+    last: Chunk
+    over: str
+    max_tokens: int
+
+
+Group = ForEach | Reduce
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +134,8 @@ class Workload:
 
     `source` is the plan's own text (a JSON text when it was given as a dict). `files` maps every file that was read,
     the plan file apart, to the SHA-256 of its bytes. `stitch_chunks` are the chunk ids of the result, in order;
-    `output` is the file the plan names (absolute), or None when it names none.
+    `output` is the file the plan names (absolute), or None when it names none. `groups` has every `for_each` and
+    `reduce`; `chunks` has those of their chunks that are known before the run.
     """
 
     plan: Plan
@@ -70,6 +145,7 @@ class Workload:
     source: str
     context: str
     chunks: Mapping[str, Chunk]
+    groups: Mapping[str, Group] = field(default_factory=dict[str, "Group"])
     inputs: Mapping[str, InputText]
     stitch_chunks: tuple[str, ...]
     stitch_format: StitchFormat
