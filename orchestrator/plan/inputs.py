@@ -42,6 +42,7 @@ def draft_inputs(raw: dict[str, Any], given: Mapping[str, GivenInput], files: Pl
         forms = [form for form in _FORMS if form in spec]
         if len(forms) != 1 and (forms or not spec):
             files.report.at(path, f"`{name}` needs exactly one of {', '.join(_FORMS)}", "keep one", key=True)
+            spec = {}
         as_list = "items" in spec
         if name in given:
             inputs[name] = _given(name, given[name], as_list, files)

@@ -138,7 +138,7 @@ def _read_texts(raw: dict[str, Any], given: Mapping[str, GivenInput], files: Pla
 
 
 def _check(raw: dict[str, Any], texts: _Texts, report: Report) -> None:
-    declared = mapping(raw.get("inputs"))
+    declared = {name: value for name, value in mapping(raw.get("inputs")).items() if _is_name(name)}
     lists = [name for name, value in declared.items() if isinstance(value, list) or "items" in mapping(value)]
     names = Names(
         chunks={chunk.id: None for chunk in texts.chunks if chunk.id is not None},
@@ -154,6 +154,11 @@ def _check(raw: dict[str, Any], texts: _Texts, report: Report) -> None:
         stitch_template=texts.stitch_template,
         report=report,
     )
+
+
+def _is_name(key: object) -> bool:
+    # A plan given as a dict may have keys of any kind, whatever its type says.
+    return isinstance(key, str)
 
 
 def _build(plan: Plan, source: _Source, texts: _Texts, files: PlanFiles) -> Workload:

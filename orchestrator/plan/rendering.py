@@ -1,4 +1,4 @@
-"""What a template is and how it renders: closures over a frame that holds the values, counts the characters and bounds the loops."""
+"""What a template is and how it renders: closures over a frame that holds values, counts characters, bounds loops."""
 
 from __future__ import annotations
 

@@ -10,4 +10,7 @@ from orchestrator.plan.model import Plan
 def json_schema() -> dict[str, Any]:
     """The schema of a plan file as it may be written, short forms included (JSON Schema 2020-12)."""
     schema = Plan.model_json_schema(mode="validation")
+    for name, field in Plan.model_fields.items():
+        # pydantic leaves the description out where the value is a part of its own.
+        schema["properties"][name].setdefault("description", field.description)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "A plan for orchestrate"}
