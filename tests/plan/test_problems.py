@@ -77,9 +77,9 @@ p.yaml:1:10: the input `diff` has to be given: --input diff=FILE or --set diff=T
              ^""",
     "chunks:\n- {id: a, prompt: '{{ chunks.c }}'}\n- {id: b, prompt: '{{ chunks.a }}'}\n"
     "- {id: c, prompt: x, depends_on: [b]}\n": """\
-p.yaml:2:22: chunks need each other: a -> c -> b -> a
+p.yaml:2:23: chunks need each other: a -> c -> b -> a
     - {id: a, prompt: '{{ chunks.c }}'}
-                         ^
+                          ^
     one of them has to come first""",
 }
 
