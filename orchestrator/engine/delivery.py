@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.engine.journal import Journal
 from orchestrator.engine.output import PartialFile, incomplete_path, partial_path, sha256_of, write_atomically
-from orchestrator.engine.stitch import Stitched, stitch
+from orchestrator.engine.render import Known
+from orchestrator.engine.stitch import Stitched, flat_ids, stitch
 from orchestrator.errors import OutputWriteError
 from orchestrator.events import RunStitched
 from orchestrator.plan.workload import Workload
@@ -21,8 +21,9 @@ class Delivery:
     `written` is the file that holds the result, once there is one.
     """
 
-    def __init__(self, workload: Workload, *, output: Path | None, journal: Journal) -> None:
+    def __init__(self, workload: Workload, known: Known, *, output: Path | None, journal: Journal) -> None:
         self._workload = workload
+        self._known = known
         self._output = output
         self._journal = journal
         self._partial: PartialFile | None = None
@@ -35,19 +36,20 @@ class Delivery:
         if self._output is not None and is_text:
             path = partial_path(self._output)
             await self._journal.ask(Writes.put_output(str(path), sha256="", run_id=self._journal.run_id))
-            self._partial = PartialFile(path, self._workload.stitch_chunks)
+            self._partial = PartialFile(path)
 
-    def update(self, *, answers: Mapping[str, str], gaps: Mapping[str, str]) -> None:
+    def update(self) -> None:
         """A chunk came to its end."""
         if self._partial is not None:
-            self._partial.update(answers=answers, gaps=gaps)
+            ids = flat_ids(self._workload.stitch_chunks, self._known)
+            self._partial.update(ids, answers=self._known.answers, gaps=self._known.gaps)
 
-    async def deliver(self, *, answers: Mapping[str, str], gaps: Mapping[str, str], complete: bool) -> None:
+    async def deliver(self, *, complete: bool) -> None:
         """Stitch, and write the result to its file: the output, or beside it when something is missing.
 
         Raises `OutputWriteError` when the file cannot be written; every answer is in the store all the same.
         """
-        self.stitched = await asyncio.to_thread(stitch, self._workload, answers=answers, gaps=gaps)
+        self.stitched = await asyncio.to_thread(stitch, self._workload, self._known)
         if self._output is not None:
             target = self._output if complete else incomplete_path(self._output)
             content = self.stitched.text.encode("utf-8", "surrogatepass")

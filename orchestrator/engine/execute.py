@@ -16,6 +16,7 @@ from orchestrator.engine.clock import Clock
 from orchestrator.engine.control import RunControl, StopLevel
 from orchestrator.engine.forecast import Forecast
 from orchestrator.engine.gate import Bounds, Gate
+from orchestrator.engine.groups import Groups
 from orchestrator.engine.journal import Journal
 from orchestrator.engine.ledger import AttemptEnd, Ledger
 from orchestrator.engine.lookup import Lookup
@@ -23,7 +24,7 @@ from orchestrator.engine.mailbox import Mailbox
 from orchestrator.engine.policy import TIMEOUTS, GiveUp, Pause, Retry, StopClass, StopRun, react
 from orchestrator.engine.progress import ProgressMeter
 from orchestrator.engine.reuse import ReuseRules
-from orchestrator.engine.schedule import Schedule
+from orchestrator.engine.schedule import FinalStatus, Schedule, Skip
 from orchestrator.errors import StoreError
 from orchestrator.events import ChunkProgressed
 from orchestrator.plan.values import RenderTooLarge
@@ -64,6 +65,7 @@ class Executor:
         self,
         workload: Workload,
         *,
+        groups: Groups,
         schedule: Schedule,
         ledger: Ledger,
         journal: Journal,
@@ -77,7 +79,8 @@ class Executor:
         meter: ProgressMeter,
         on_finished: Callable[[], None],
     ) -> None:
-        self._workload = workload
+        self._groups = groups
+        self._chunks = groups.known.chunks
         self._schedule = schedule
         self._ledger = ledger
         self._journal = journal
@@ -91,6 +94,7 @@ class Executor:
         self._gate = Gate(bounds, budget=budget, journal=journal, mailbox=self._mailbox, clock=clock)
         self._lookup = Lookup(
             workload,
+            known=groups.known,
             ledger=ledger,
             journal=journal,
             mailbox=self._mailbox,
@@ -177,18 +181,45 @@ class Executor:
         if self._gate.stop_class or self._store_error:
             return
         while ready := self._schedule.take_ready():
-            for chunk_id in ready:
-                try:
-                    self._lookup.begin(chunk_id)
-                except RenderTooLarge as problem:
-                    self._fail(chunk_id, FailureClass.TOO_LONG.value, str(problem))
+            for node_id in ready:
+                self._go_on(node_id)
         while (chunk_id := self._schedule.next_startable()) is not None:
             if not self._gate.admits(chunk_id, running=self._schedule.running_count):
                 return
             self._start(self._schedule.start())
 
+    def _go_on(self, node_id: str) -> None:
+        """All that a node waited for is there."""
+        if self._groups.is_virtual(node_id):
+            self._unfold(node_id)
+            return
+        try:
+            self._lookup.begin(node_id)
+        except RenderTooLarge as problem:
+            self._fail(node_id, FailureClass.TOO_LONG.value, str(problem))
+
+    def _unfold(self, node_id: str) -> None:
+        """Chunks of a group became known, or all of them are over."""
+        step = self._groups.step(node_id)
+        if step.chunks:
+            self._ledger.added([self._groups.record(chunk) for chunk in step.chunks])
+            self._meter.added(len(step.chunks))
+        skips = self._schedule.add([*(self._groups.node(chunk) for chunk in step.chunks), *step.virtual])
+        for waiting, upstream in step.extend.items():
+            self._schedule.extend(waiting, upstream)
+        for chunk_id, reason in step.failures.items():
+            self._fail(chunk_id, FailureClass.TOO_LONG.value, reason)
+        self._skip([*skips, *self._schedule.finish(node_id, step.status)])
+
+    def _skip(self, skips: list[Skip]) -> None:
+        for skip in skips:
+            if self._groups.is_virtual(skip.chunk_id):
+                self._groups.skipped(skip.chunk_id)
+            else:
+                self._ledger.skipped(Skip(skip.chunk_id, self._groups.cause(skip.because)))
+
     def _start(self, chunk_id: str) -> None:
-        chunk = self._workload.chunks[chunk_id]
+        chunk = self._chunks[chunk_id]
         attempts = self._attempts.setdefault(chunk_id, _Attempts())
         attempts.number += 1
         attempts.used += 1
@@ -205,7 +236,7 @@ class Executor:
         )
         self._budget.reserve(chunk_id)
         self._ledger.started(
-            chunk_id,
+            chunk,
             attempt=attempts.number,
             timeout_s=request.timeout_s,
             fingerprint=self._lookup.fingerprint(chunk_id),
@@ -268,7 +299,7 @@ class Executor:
         reaction = react(
             failure,
             attempts_used=attempts.used,
-            max_attempts=self._workload.chunks[chunk_id].max_attempts,
+            max_attempts=self._chunks[chunk_id].max_attempts,
             throttled_waits=attempts.throttled_waits,
             now_s=self._clock.epoch_s(),
             chance=self._clock.chance,
@@ -294,10 +325,9 @@ class Executor:
         self._finish(chunk_id, "failed")
         self._lookup.failed(chunk_id)
 
-    def _finish(self, chunk_id: str, status: str) -> None:
+    def _finish(self, chunk_id: str, status: FinalStatus) -> None:
         self._meter.finished(chunk_id)
-        for skip in self._schedule.finish(chunk_id, "succeeded" if status == "succeeded" else "failed"):
-            self._ledger.skipped(skip)
+        self._skip(self._schedule.finish(chunk_id, status))
         self._on_finished()
         self._tell_progress()
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 
-from orchestrator.engine.render import answer_values, fingerprint, input_values, system_prompt, template_values
+from orchestrator.engine.render import Known, fingerprint, input_values, render_prompt, system_prompt
 from orchestrator.engine.reuse import ReuseRules, oldest_allowed
 from orchestrator.plan.values import RenderTooLarge
-from orchestrator.plan.workload import Chunk, Workload
+from orchestrator.plan.workload import Chunk, ForEach, Workload
 from orchestrator.store import AnswerRecord, ChunkRecord, Connection
 from orchestrator.store.reads import answer as read_answer
 from orchestrator.store.reads import find_answer
@@ -68,13 +68,22 @@ def forecast(
     inputs = input_values(workload)
     answers: dict[str, str] = {}
     prospects: dict[str, Prospect] = {}
-    order = TopologicalSorter({chunk.id: chunk.upstream for chunk in workload.chunks.values()}).static_order()
-    for chunk in (workload.chunks[chunk_id] for chunk_id in order):
-        if any(each not in answers for each in chunk.upstream):
+    static = {group.id: group.members for group in workload.groups.values() if isinstance(group, ForEach)}
+    known = Known(
+        answers=answers,
+        gaps={},
+        chunks=workload.chunks,
+        groups=workload.groups,
+        members=lambda name: static.get(name) or (),
+    )
+    before = {chunk.id: _needed(chunk, static) for chunk in workload.chunks.values()}
+    order = TopologicalSorter({name: needs for name, needs in before.items() if needs is not None}).static_order()
+    for chunk in (workload.chunks[chunk_id] for chunk_id in order if chunk_id in workload.chunks):
+        needs = before[chunk.id]
+        if needs is None or any(each not in answers for each in needs):
             continue
-        chunks = answer_values(chunk.references, answers=answers, gaps={})
         try:
-            prompt = chunk.template.render(template_values(workload, inputs=inputs, chunks=chunks))
+            prompt = render_prompt(chunk, workload, inputs=inputs, known=known)
         except RenderTooLarge:
             continue
         digest = fingerprint(chunk, prompt=prompt, context=context, runner=runner)
@@ -85,3 +94,16 @@ def forecast(
         if found is not None:
             answers[chunk.id] = found.text
     return Forecast(prospects=prospects, earlier=earlier)
+
+
+def _needed(chunk: Chunk, static: Mapping[str, tuple[str, ...] | None]) -> tuple[str, ...] | None:
+    """The chunks whose answers the prompt waits for; None when some of them are not known before the run."""
+    if chunk.merges:
+        return None
+    needed: list[str] = []
+    for name in chunk.upstream:
+        members = static.get(name, (name,))
+        if members is None:
+            return None
+        needed += members
+    return tuple(needed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from orchestrator.engine.clock import Clock
@@ -13,11 +13,12 @@ from orchestrator.events import (
     ChunkFailed,
     ChunkRetryScheduled,
     ChunkReused,
+    ChunksAdded,
     ChunkSkipped,
     ChunkStarted,
     ChunkSucceeded,
 )
-from orchestrator.plan.workload import Workload
+from orchestrator.plan.workload import Chunk
 from orchestrator.runners.base import Failure, Reply
 from orchestrator.store import AnswerRecord, AttemptRecord, ChunkRecord, Writes
 from orchestrator.store.thread import Work
@@ -51,14 +52,12 @@ class Ledger:
 
     def __init__(
         self,
-        workload: Workload,
         *,
         journal: Journal,
         clock: Clock,
         runner_kind: str,
         records: Mapping[str, ChunkRecord],
     ) -> None:
-        self._workload = workload
         self._journal = journal
         self._clock = clock
         self._runner_kind = runner_kind
@@ -78,9 +77,15 @@ class Ledger:
         """What the run was charged so far, earlier processes included."""
         return sum(record.cost_usd for record in self.records.values())
 
-    def started(self, chunk_id: str, *, attempt: int, timeout_s: float, fingerprint: str, why: str) -> None:
+    def added(self, records: Sequence[ChunkRecord]) -> None:
+        """Chunks became known."""
+        self.records.update({record.chunk_id: record for record in records})
+        put = Writes.put_chunks(self._journal.run_id, records)
+        self._journal.append(ChunksAdded, put, chunk_ids=tuple(record.chunk_id for record in records))
+
+    def started(self, chunk: Chunk, *, attempt: int, timeout_s: float, fingerprint: str, why: str) -> None:
         """An attempt begins."""
-        chunk = self._workload.chunks[chunk_id]
+        chunk_id = chunk.id
         record = replace(
             self.records[chunk_id],
             status="running",

@@ -11,7 +11,7 @@ from orchestrator.engine.forecast import Forecast, find_reusable
 from orchestrator.engine.journal import Journal
 from orchestrator.engine.ledger import Ledger
 from orchestrator.engine.mailbox import Mailbox
-from orchestrator.engine.render import answer_values, fingerprint, input_values, system_prompt, template_values
+from orchestrator.engine.render import Known, fingerprint, input_values, render_prompt, system_prompt
 from orchestrator.engine.reuse import ReuseRules, reason_to_run
 from orchestrator.plan.workload import Workload
 from orchestrator.store import AnswerRecord
@@ -35,6 +35,7 @@ class Lookup:
         self,
         workload: Workload,
         *,
+        known: Known,
         ledger: Ledger,
         journal: Journal,
         mailbox: Mailbox,
@@ -49,6 +50,7 @@ class Lookup:
         self.pending = 0
         """Chunks whose answer is being looked for."""
         self._workload = workload
+        self._known = known
         self._ledger = ledger
         self._journal = journal
         self._mailbox = mailbox
@@ -65,9 +67,7 @@ class Lookup:
 
     def prompt(self, chunk_id: str) -> str:
         """The chunk's rendered prompt. Raises `RenderTooLarge`."""
-        chunk = self._workload.chunks[chunk_id]
-        chunks = answer_values(chunk.references, answers=self._ledger.answers, gaps=self._ledger.gaps)
-        return chunk.template.render(template_values(self._workload, inputs=self._inputs, chunks=chunks))
+        return render_prompt(self._known.chunks[chunk_id], self._workload, inputs=self._inputs, known=self._known)
 
     def fingerprint(self, chunk_id: str) -> str:
         """The fingerprint of a chunk that was looked up."""
@@ -79,7 +79,7 @@ class Lookup:
 
     def begin(self, chunk_id: str) -> None:
         """Look the chunk up. Raises `RenderTooLarge` when it has no prompt."""
-        chunk = self._workload.chunks[chunk_id]
+        chunk = self._known.chunks[chunk_id]
         prospect = self._forecast.prospects.get(chunk_id)
         self._fingerprints[chunk_id] = (
             prospect.fingerprint
@@ -124,7 +124,7 @@ class Lookup:
             self._ledger.reused(chunk_id, answer, fingerprint=digest)
             self._on_found(chunk_id)
             return
-        chunk = self._workload.chunks[chunk_id]
+        chunk = self._known.chunks[chunk_id]
         self._why[chunk_id] = refusal or reason_to_run(
             chunk,
             fingerprint=digest,
@@ -140,5 +140,5 @@ class Lookup:
 
     def _is_new(self, chunk_id: str) -> bool:
         """Whether the chunk got another answer than the latest earlier run gave it."""
-        earlier = self._forecast.earlier.get(chunk_id)
-        return earlier is None or earlier.answer_id != self._ledger.records[chunk_id].answer_id
+        earlier, record = self._forecast.earlier.get(chunk_id), self._ledger.records.get(chunk_id)
+        return record is not None and (earlier is None or earlier.answer_id != record.answer_id)

@@ -73,20 +73,22 @@ class PartialFile:
     It is a convenience: when it cannot be written the run goes on without it.
     """
 
-    def __init__(self, path: Path, ids: Sequence[str]) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self._ids = ids
         self._written = 0
         self._dead = False
 
-    def update(self, *, answers: Mapping[str, str], gaps: Mapping[str, str]) -> None:
-        """Append what became part of the prefix. `gaps` holds only chunks that will get no answer any more."""
+    def update(self, ids: Sequence[str], *, answers: Mapping[str, str], gaps: Mapping[str, str]) -> None:
+        """Append what became part of the prefix. `gaps` holds only chunks that will get no answer any more.
+
+        `ids` may grow from call to call, behind what is part of the prefix already.
+        """
         end = self._written
-        while end < len(self._ids) and (self._ids[end] in answers or self._ids[end] in gaps):
+        while end < len(ids) and (ids[end] in answers or ids[end] in gaps):
             end += 1
         if end == self._written or self._dead:
             return
-        text = join_prefix(self._ids[self._written : end], answers=answers, gaps=gaps)
+        text = join_prefix(ids[self._written : end], answers=answers, gaps=gaps)
         try:
             with self.path.open("ab" if self._written else "wb") as file:
                 file.write(((SEPARATOR if self._written else "") + text).encode("utf-8", "surrogatepass"))

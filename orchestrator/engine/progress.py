@@ -28,6 +28,10 @@ class ProgressMeter:
         self._measured_expected_s = 0.0
         self._told_s = float("-inf")
 
+    def added(self, chunks: int) -> None:
+        """So many chunks became known."""
+        self._total += chunks
+
     def measured(self, chunk_id: str, elapsed_s: float) -> None:
         """A chunk took this long; later estimates follow."""
         self._measured_s += elapsed_s

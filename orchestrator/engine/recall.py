@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from orchestrator.engine.groups import known_from
 from orchestrator.engine.stitch import Stitched, stitch
 from orchestrator.errors import PlanChangedError
 from orchestrator.plan.load import StdinText, load_plan, select
@@ -29,7 +30,7 @@ def recall_result(store: Store, run_id: str) -> Stitched | None:
         return None
     workload = reload_workload(record)
     gaps = {chunk.chunk_id: _reason(chunk) for chunk in chunks if chunk.chunk_id not in answers}
-    return stitch(workload, answers=answers, gaps=gaps)
+    return stitch(workload, known_from(workload, answers=answers, gaps=gaps))
 
 
 def reload_workload(record: RunRecord) -> Workload:

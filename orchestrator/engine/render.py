@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-from orchestrator.plan.values import Answer, Gap, Items, Value
-from orchestrator.plan.workload import Chunk, Workload
+from orchestrator.plan.values import Answer, Answers, Element, Gap, Items, Value, without_marks
+from orchestrator.plan.workload import Chunk, ForEach, Group, Item, Part, Workload
 from orchestrator.prompt_texts import prompt_text
 
 FINGERPRINT_VERSION = 1
@@ -25,21 +26,93 @@ def input_values(workload: Workload) -> dict[str, Value]:
     return {name: Items(each.items) if each.items else each.text for name, each in workload.inputs.items()}
 
 
-def answer_values(ids: tuple[str, ...], *, answers: Mapping[str, str], gaps: Mapping[str, str]) -> dict[str, Value]:
-    """For each id its answer, or the gap that stands there; `gaps` maps ids to reasons."""
-    return {
-        chunk_id: Answer(chunk_id, answers[chunk_id])
-        if chunk_id in answers
-        else Gap(chunk_id, gaps.get(chunk_id, "no answer"))
-        for chunk_id in ids
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The answers so far, as prompts refer to them.
+
+    `answers` maps chunk ids to texts, `gaps` ids to the reason why there is none, `chunks` ids to chunks. `members`
+    gives the chunks of a group (a `ForEach` of `groups`) in order.
+    """
+
+    answers: Mapping[str, str]
+    gaps: Mapping[str, str]
+    chunks: Mapping[str, Chunk]
+    groups: Mapping[str, Group]
+    members: Callable[[str], tuple[str, ...]]
+
+    def one(self, chunk_id: str) -> Answer | Gap:
+        """The answer of a chunk, or the gap that stands there."""
+        if chunk_id in self.answers:
+            return Answer(chunk_id, self.answers[chunk_id])
+        return Gap(chunk_id, self.gaps.get(chunk_id, "no answer"))
+
+    def value(self, name: str) -> Value:
+        """What `{{ chunks.NAME }}` stands for: an answer, or those of a group."""
+        group = self.groups.get(name)
+        if not isinstance(group, ForEach):
+            return self.one(name)
+        members = self.members(name)
+        return Answers(tuple(self._element(each, group) for each in members)) if members else self.one(name)
+
+    def _element(self, chunk_id: str, group: ForEach) -> Element:
+        chunk = self.chunks.get(chunk_id)
+        item = item_values(chunk.item, self) if chunk is not None and chunk.item is not None else {}
+        return Element(self.one(chunk_id), str(item.get("source", "")) if group.labelled else "", item)
+
+    def parts(self, chunk: Chunk) -> Value:
+        """What `{{ parts }}` stands for in a merge."""
+        return Answers(tuple(Element(self._part(part)) for part in chunk.parts))
+
+    def _part(self, part: Part) -> Answer | Gap:
+        whole = self.one(part.chunk_id)
+        if part.start is None or isinstance(whole, Gap):
+            return whole
+        return Answer(part.chunk_id, whole.text[part.start : part.end])
+
+
+def item_values(item: Item, known: Known) -> dict[str, Value]:
+    """What `{{ item.… }}` stands for. A text that a model wrote is an `Answer`, so that it is shown between marks."""
+    if item.text is None:
+        text: Value = known.one(item.answer_of)
+    else:
+        text = Answer(item.from_answer, item.text) if item.from_answer else item.text
+    values: dict[str, Value] = {
+        "text": text,
+        "index": item.index,
+        "count": item.count,
+        "source": item.source,
+        "heading_path": item.heading_path,
+        "previous_tail": item.previous_tail,
+        "next_head": item.next_head,
     }
+    return values | {f"row.{column}": "" if cell is None else cell for column, cell in item.row.items()}
 
 
-def template_values(
-    workload: Workload, *, inputs: Mapping[str, Value], chunks: Mapping[str, Value]
-) -> dict[str, object]:
-    """All namespaces of a template."""
-    return {"chunks": chunks, "inputs": inputs, "request": workload.plan.request or "", "name": workload.name}
+def render_prompt(chunk: Chunk, workload: Workload, *, inputs: Mapping[str, Value], known: Known) -> str:
+    """The chunk's prompt. Raises `RenderTooLarge`."""
+    values: dict[str, object] = {
+        "chunks": {name: known.value(name) for name in chunk.references},
+        "inputs": inputs,
+        "request": workload.plan.request or "",
+        "name": workload.name,
+    }
+    if chunk.item is not None:
+        values["item"] = item_values(chunk.item, known)
+    if chunk.parts:
+        values["parts"] = known.parts(chunk)
+    return chunk.template.render(values)
+
+
+def stitch_values(workload: Workload, known: Known) -> dict[str, object]:
+    """What a result's template is filled with. A result is for people: its answers stand without marks."""
+    template = workload.stitch_template
+    names = {each.key for each in template.references if each.namespace == "chunks"} if template is not None else ()
+    return {
+        "chunks": {name: without_marks(known.value(name)) for name in names},
+        "inputs": input_values(workload),
+        "request": workload.plan.request or "",
+        "name": workload.name,
+    }
 
 
 def fingerprint(chunk: Chunk, *, prompt: str, context: str, runner: str) -> str:

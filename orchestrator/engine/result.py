@@ -9,10 +9,11 @@ from typing import Any
 
 from orchestrator.engine.ledger import Ledger
 from orchestrator.engine.policy import StopClass
-from orchestrator.engine.stitch import Stitched
+from orchestrator.engine.render import Known
+from orchestrator.engine.stitch import Stitched, flat_ids
 from orchestrator.errors import RunIncompleteError
 from orchestrator.events import ChunkStatus, RunStatus
-from orchestrator.plan.workload import Workload
+from orchestrator.plan.workload import ForEach, Workload
 from orchestrator.store import ChunkRecord
 
 EXIT_CODES: dict[StopClass, int] = {"interrupted": 130, "environment": 3, "stopped": 4}
@@ -75,13 +76,14 @@ class RunResult:
         raise RunIncompleteError(self.run_id, status=self.status, reasons=reasons)
 
 
-def run_status(workload: Workload, *, answers: Mapping[str, str], stop_class: StopClass) -> RunStatus:
-    """How a run stands: complete only when every chunk has its answer."""
-    if all(chunk_id in answers for chunk_id in workload.chunks):
+def run_status(workload: Workload, known: Known, *, stop_class: StopClass) -> RunStatus:
+    """How a run stands: complete only when every chunk has its answer, and every group its chunks."""
+    groups = [name for name, group in workload.groups.items() if isinstance(group, ForEach)]
+    if all(each in known.answers for each in known.chunks) and all(known.members(name) for name in groups):
         return "complete"
     if stop_class:
         return "stopped"
-    return "partial" if any(chunk_id in answers for chunk_id in workload.stitch_chunks) else "failed"
+    return "partial" if any(each in known.answers for each in flat_ids(workload.stitch_chunks, known)) else "failed"
 
 
 def make_result(
@@ -101,7 +103,7 @@ def make_result(
         data=stitched.data,
         chunks={
             chunk_id: _outcome(record, text=ledger.answers.get(chunk_id), reused=chunk_id in ledger.reused_ids)
-            for chunk_id, record in ledger.records.items()
+            for chunk_id, record in sorted(ledger.records.items(), key=lambda each: each[1].position)
         },
         cost_usd=round(ledger.cost_usd, 6),
         output=written,

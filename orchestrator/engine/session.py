@@ -13,16 +13,17 @@ from orchestrator.engine.clock import from_iso
 from orchestrator.engine.delivery import Delivery
 from orchestrator.engine.execute import Executor
 from orchestrator.engine.forecast import Forecast, forecast
+from orchestrator.engine.groups import Groups, new_record
 from orchestrator.engine.journal import Journal, Observer
 from orchestrator.engine.ledger import Ledger
 from orchestrator.engine.output import check_output
 from orchestrator.engine.policy import StopClass
 from orchestrator.engine.progress import ProgressMeter
 from orchestrator.engine.result import RunResult, make_result, run_status
-from orchestrator.engine.schedule import Node, Schedule
+from orchestrator.engine.schedule import Schedule
 from orchestrator.engine.settings import RunSettings, Surroundings
 from orchestrator.errors import OrchestrateError, StoreError
-from orchestrator.events import RunContinued, RunEstimated, RunFinished, RunPaused, RunResumed, RunStarted
+from orchestrator.events import RunContinued, RunEstimated, RunFinished, RunPaused, RunResumed, RunStarted, RunStatus
 from orchestrator.plan.estimate import Estimate, estimate_workload
 from orchestrator.plan.workload import Workload
 from orchestrator.runners.base import RunnerInfo
@@ -85,20 +86,18 @@ class RunSession:
             clock=self._with.clock,
             on_store_error=self._on_store_error,
         )
-        records = {
-            chunk.id: own.get(chunk.id)
-            or ChunkRecord(chunk_id=chunk.id, position=position, status="pending", recipe=chunk.recipe)
-            for position, chunk in enumerate(self._workload.chunks.values())
-        }
+        records = [own.get(chunk.id) or new_record(chunk) for chunk in self._workload.chunks.values()]
         self._ledger = Ledger(
-            self._workload,
             journal=self._journal,
             clock=self._with.clock,
             runner_kind=self._with.runner.kind,
-            records=records,
+            records={record.chunk_id: record for record in records},
         )
-        self._delivery = Delivery(self._workload, output=self._settings.output, journal=self._journal)
-        self._announce(list(records.values()))
+        self._groups = Groups(self._workload, ledger=self._ledger, own=own)
+        self._delivery = Delivery(
+            self._workload, self._groups.known, output=self._settings.output, journal=self._journal
+        )
+        self._announce(records)
         await self._journal.flush()
 
     @property
@@ -193,7 +192,11 @@ class RunSession:
         expected = self._estimate.chunks
         self._executor = Executor(
             self._workload,
-            schedule=Schedule(self._nodes(), max_concurrency=self._settings.max_concurrency),
+            groups=self._groups,
+            schedule=Schedule(
+                self._groups.first_nodes(duration_s={name: each.time_s for name, each in expected.items()}),
+                max_concurrency=self._settings.max_concurrency,
+            ),
             ledger=self._ledger,
             journal=self._journal,
             runner=self._with.runner,
@@ -213,7 +216,7 @@ class RunSession:
                 max_concurrency=self._settings.max_concurrency,
                 clock=self._with.clock,
             ),
-            on_finished=lambda: self._delivery.update(answers=self._ledger.answers, gaps=self._ledger.gaps),
+            on_finished=self._delivery.update,
         )
         try:
             await self._executor.run(stopped=self._stop)
@@ -229,30 +232,18 @@ class RunSession:
             return None
         return from_iso(pauses[-1]["until"])
 
-    def _nodes(self) -> list[Node]:
-        times = self._estimate.chunks
-        return [
-            Node(
-                id=chunk.id,
-                upstream={each: chunk.on_missing[each] for each in chunk.upstream},
-                after=chunk.after,
-                duration_s=times[chunk.id].time_s if chunk.id in times else 1.0,
-            )
-            for chunk in self._workload.chunks.values()
-        ]
-
     async def stitch(self) -> None:
         """Put together what there is, and write it where it belongs. Raises `OutputWriteError`."""
         if self._ledger.answers or not self._stop[0]:
-            status = run_status(self._workload, answers=self._ledger.answers, stop_class=self._stop[0])
-            await self._delivery.deliver(
-                answers=self._ledger.answers, gaps=self._ledger.gaps, complete=status == "complete"
-            )
+            await self._delivery.deliver(complete=self._status() == "complete")
+
+    def _status(self) -> RunStatus:
+        return run_status(self._workload, self._groups.known, stop_class=self._stop[0])
 
     async def finish(self) -> None:
         """Tell the end, let go of everything, and leave the `result`."""
         counts = self._ledger.counts
-        status = run_status(self._workload, answers=self._ledger.answers, stop_class=self._stop[0])
+        status = self._status()
         self._journal.append(
             RunFinished,
             self._state(status, self._stop[1]),

@@ -6,10 +6,10 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
-from orchestrator.engine.render import answer_values, input_values, template_values
-from orchestrator.plan.values import Answer, Gap, Value
+from orchestrator.engine.render import Known, stitch_values
+from orchestrator.plan.values import Gap
 from orchestrator.plan.workload import Workload
 
 SEPARATOR = "\n\n"
@@ -30,29 +30,37 @@ class Stitched:
     gaps: tuple[str, ...]
 
 
-def stitch(workload: Workload, *, answers: Mapping[str, str], gaps: Mapping[str, str]) -> Stitched:
-    """One result from the answers of `workload.stitch_chunks`; `gaps` maps ids without an answer to the reason.
+def stitch(workload: Workload, known: Known) -> Stitched:
+    """One result from the answers of `workload.stitch_chunks`.
 
-    Text and markdown are joined by one blank line. JSON is one object by chunk id, JSONL one value a line (an array's
-    elements a line each); an answer that is not JSON becomes a string, a gap `{"missing": id, "reason": reason}`.
+    Text and markdown are joined by one blank line. JSON is one object by the plan's ids, with a list for a group;
+    JSONL one value a line (an array's elements a line each). An answer that is not JSON becomes a string there, a gap
+    `{"missing": id, "reason": reason}`.
     """
-    ids = workload.stitch_chunks
-    missing = tuple(chunk_id for chunk_id in ids if chunk_id not in answers)
-    if workload.stitch_template is not None:
-        wanted = tuple(each.name for each in workload.stitch_template.references if each.namespace == "chunks")
-        missing = tuple(dict.fromkeys((*missing, *(each for each in wanted if each not in answers))))
-        chunks = answer_values((*ids, *wanted), answers=answers, gaps=gaps)
-        values = template_values(workload, inputs=input_values(workload), chunks=_without_marks(chunks))
-        text = workload.stitch_template.render(values)
+    ids = flat_ids(workload.stitch_chunks, known)
+    template = workload.stitch_template
+    if template is not None:
+        wanted = tuple(dict.fromkeys(each.key for each in template.references if each.namespace == "chunks"))
+        ids = tuple(dict.fromkeys((*ids, *flat_ids(wanted, known))))
+    missing = tuple(chunk_id for chunk_id in ids if chunk_id not in known.answers)
+    if template is not None:
+        text = template.render(stitch_values(workload, known))
         return Stitched(text=text, data=_parse(text) if workload.stitch_format == "json" else None, gaps=missing)
     if workload.stitch_format in ("markdown", "text"):
-        return Stitched(text=join_prefix(ids, answers=answers, gaps=gaps), data=None, gaps=missing)
-    by_id = {chunk_id: _value(chunk_id, answers, gaps) for chunk_id in ids}
+        return Stitched(text=join_prefix(ids, answers=known.answers, gaps=known.gaps), data=None, gaps=missing)
+    by_id = {name: _value(name, known) for name in workload.stitch_chunks}
     if workload.stitch_format == "json":
         return Stitched(text=json.dumps(by_id, ensure_ascii=False, indent=2) + "\n", data=by_id, gaps=missing)
-    rows = [row for value in by_id.values() for row in (value if isinstance(value, list) else [value])]  # pyright: ignore[reportUnknownVariableType]
-    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)  # pyright: ignore[reportUnknownVariableType]
+    rows: list[Any] = []
+    for value in (_one_value(chunk_id, known) for chunk_id in ids):
+        rows += cast("list[Any]", value) if isinstance(value, list) else [value]
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     return Stitched(text=lines, data=rows, gaps=missing)
+
+
+def flat_ids(names: Sequence[str], known: Known) -> tuple[str, ...]:
+    """The chunks that these names stand for, in order; a group whose chunks are not known stays as it is."""
+    return tuple(each for name in names for each in (known.members(name) or (name,)))
 
 
 def join_prefix(ids: Sequence[str], *, answers: Mapping[str, str], gaps: Mapping[str, str]) -> str:
@@ -63,15 +71,15 @@ def join_prefix(ids: Sequence[str], *, answers: Mapping[str, str], gaps: Mapping
     )
 
 
-def _without_marks(chunks: Mapping[str, Value]) -> dict[str, Value]:
-    """A result is for people: marks are for prompts."""
-    return {chunk_id: value.text if isinstance(value, Answer) else value for chunk_id, value in chunks.items()}
+def _value(name: str, known: Known) -> Any:
+    members = known.members(name)
+    return [_one_value(each, known) for each in members] if members else _one_value(name, known)
 
 
-def _value(chunk_id: str, answers: Mapping[str, str], gaps: Mapping[str, str]) -> Any:
-    if chunk_id in answers:
-        return _parse(answers[chunk_id])
-    return {"missing": chunk_id, "reason": gaps.get(chunk_id, "no answer")}
+def _one_value(chunk_id: str, known: Known) -> Any:
+    if chunk_id in known.answers:
+        return _parse(known.answers[chunk_id])
+    return {"missing": chunk_id, "reason": known.gaps.get(chunk_id, "no answer")}
 
 
 def _parse(text: str) -> Any:

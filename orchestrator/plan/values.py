@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from orchestrator.plan.tokens import head_tokens, tail_tokens
 from orchestrator.prompt_texts import fill, prompt_text
@@ -27,15 +27,20 @@ class RenderTooLarge(Exception):  # noqa: N818 (it says what is the case, as `Pr
 class Answer:
     """The answer of a chunk. It is shown between marks that carry its id and a hash of the text itself.
 
+    Unless it is not `marked`, which is for people to read.
+
     Text inside cannot forge the end mark, since the mark depends on all of the text; and as the mark depends on
     nothing else, equal answers make equal prompts.
     """
 
     chunk_id: str
     text: str
+    marked: bool = True
 
     def __str__(self) -> str:
         """The text between its marks."""
+        if not self.marked:
+            return self.text
         digest = hashlib.sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH_DIGITS]
         return fill(prompt_text("answer"), {"id": self.chunk_id, "hash": digest, "text": self.text})
 
@@ -75,7 +80,39 @@ class Items:
         return bool(self.texts)
 
 
-Value = str | int | float | Answer | Gap | Items
+@dataclass(frozen=True, slots=True)
+class Element:
+    """One answer of several, as a loop sees it: `text` is the answer, `item` what its piece was made of."""
+
+    text: Answer | Gap
+    label: str = ""
+    item: Mapping[str, Value] = field(default_factory=dict[str, "Value"])
+
+    def __str__(self) -> str:
+        """The answer, under its label where it has one."""
+        return f"{self.label}:\n{self.text}" if self.label else str(self.text)
+
+    def __bool__(self) -> bool:
+        """Whether there is an answer."""
+        return bool(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The answers of a group: shown with a blank line between, and can be looped over."""
+
+    elements: tuple[Element, ...]
+
+    def __str__(self) -> str:
+        """All of them, in order."""
+        return "\n\n".join(map(str, self.elements))
+
+    def __bool__(self) -> bool:
+        """Whether any of them is there."""
+        return any(self.elements)
+
+
+Value = str | int | float | Answer | Gap | Items | Element | Answers
 """All that an expression in a template can yield (bool is an int)."""
 
 
@@ -92,40 +129,77 @@ def plain(value: Value) -> str | int | float:
 
 
 def elements(value: Value) -> tuple[Value, ...]:
-    """What a loop goes over: the items of a list; anything else is one element."""
-    return value.texts if isinstance(value, Items) else (value,)
+    """What a loop goes over: the members of a list or a group; anything else is one element."""
+    if isinstance(value, Items):
+        return value.texts
+    return value.elements if isinstance(value, Answers) else (value,)
+
+
+def member(value: Value, steps: tuple[str, ...]) -> Value:
+    """A part of a loop's variable, such as `text` or `item.source` of an answer of a group; "" where there is none."""
+    if not isinstance(value, Element):
+        return value
+    return value.text if steps == ("text",) else value.item.get(".".join(steps[1:]), "")
+
+
+def without_marks(value: Value) -> Value:
+    """The same value, whose answers are shown as they came."""
+    if isinstance(value, Answer):
+        return replace(value, marked=False)
+    if isinstance(value, Answers):
+        return Answers(tuple(replace(each, text=_unmarked(each.text)) for each in value.elements))
+    return value
+
+
+def _unmarked(value: Answer | Gap) -> Answer | Gap:
+    return replace(value, marked=False) if isinstance(value, Answer) else value
 
 
 def _on_text(change: Callable[[str], str], value: Value) -> Value:
     if isinstance(value, Gap):
         return value
     if isinstance(value, Answer):
-        return Answer(value.chunk_id, change(value.text))
+        return replace(value, text=change(value.text))
     if isinstance(value, Items):
         return Items(tuple(change(text) for text in value.texts))
+    if isinstance(value, Element):
+        text = _on_text(change, value.text)
+        assert isinstance(text, Answer | Gap)
+        return Element(text, value.label, value.item)
+    if isinstance(value, Answers):
+        changed = (_on_text(change, each) for each in value.elements)
+        return Answers(tuple(each for each in changed if isinstance(each, Element)))
     return change(str(value))
 
 
 def _on_whole(change: Callable[[str], str], value: Value) -> Value:
-    return _on_text(change, str(value) if isinstance(value, Items) else value)
+    return _on_text(change, str(value) if isinstance(value, Items | Answers) else value)
 
 
 def _raw(value: Value) -> Value:
+    """Without marks; of a group also without labels, so that its answers stand as they came."""
+    if isinstance(value, Answers):
+        return "\n\n".join(str(plain(each.text)) for each in value.elements)
+    if isinstance(value, Element):
+        value = value.text
     return value.text if isinstance(value, Answer) else value
 
 
 def _length(value: Value) -> Value:
     if isinstance(value, Gap):
         return 0
-    return len(value.texts) if isinstance(value, Items) else len(str(plain(value)))
+    if isinstance(value, Items):
+        return len(value.texts)
+    return len(value.elements) if isinstance(value, Answers) else len(str(plain(value)))
 
 
 def _join(value: Value, separator: str) -> Value:
-    if not isinstance(value, Items):
+    if not isinstance(value, Items | Answers):
         return value
-    if len(separator) * len(value.texts) > MAX_RENDERED_CHARS:
+    texts = [str(each) for each in elements(value)]
+    if len(separator) * len(texts) > MAX_RENDERED_CHARS:
         raise RenderTooLarge
-    return separator.join(value.texts)
+    return separator.join(texts)
 
 
 def _replace(value: Value, old: str, new: str) -> Value:

@@ -21,8 +21,9 @@ class Item:
     """What one piece of a `for_each` gives to its prompt, as {{ item.… }}.
 
     `index` counts from 1, `count` is the number of pieces. `text` is None when it is the answer of the chunk
-    `answer_of`. `from_answer` names the chunk that a model wrote the text in: it is then shown between marks. `source` is the file,
-    row key or item that the piece comes from, `row` its columns, `heading_path` its headings joined by " > ".
+    `answer_of`. `from_answer` names the chunk that a model wrote the text in: it is then shown between marks. `source`
+    is the file, row key or item that the piece comes from, `row` its columns, `heading_path` its headings joined by
+    " > ".
     """
 
     index: int
@@ -54,7 +55,8 @@ class Chunk:
     `after` the order-only edges of `mode: sequence`. `on_missing` has an entry for each upstream chunk. `occurrence`
     counts the chunks earlier in the plan with the same unrendered prompt and settings. `recipe` is the SHA-256 of the
     unrendered prompt and the settings that shape an answer. `order` is the place in the plan: its position, then the
-    index within its group. `item` is set for a piece of a `for_each`, `parts` for a merge of a `reduce`.
+    index within its group. `item` is set for a piece of a `for_each`;
+    `merges` for a merge of a `reduce`, whose `parts` are known once the answers are.
     """
 
     id: str
@@ -75,6 +77,7 @@ class Chunk:
     order: tuple[int, ...] = ()
     group: str = ""
     item: Item | None = None
+    merges: bool = False
     parts: tuple[Part, ...] = ()
 
 

@@ -10,6 +10,9 @@ from orchestrator.engine.output import PartialFile, check_output, incomplete_pat
 from orchestrator.errors import OutputExistsError, UsageError
 
 
+IDS = ["a", "b", "c"]
+
+
 def check(path: Path, *known: str, force: bool = False) -> None:
     """Check an output of which runs wrote contents with these hashes."""
     check_output(path, written=lambda _: frozenset(known), force=force)
@@ -54,12 +57,12 @@ def test_a_failed_write_leaves_the_earlier_file_and_nothing_beside_it(tmp_path: 
 
 def test_the_partial_file_is_the_finished_prefix_in_order(tmp_path: Path) -> None:
     """A chunk that ended early waits for those before it; a gap counts as ended."""
-    partial = PartialFile(tmp_path / "guide.partial.md", ["a", "b", "c"])
-    partial.update(answers={"c": "C"}, gaps={})
+    partial = PartialFile(tmp_path / "guide.partial.md")
+    partial.update(IDS, answers={"c": "C"}, gaps={})
     assert not partial.path.exists()
-    partial.update(answers={"a": "A", "c": "C"}, gaps={})
+    partial.update(IDS, answers={"a": "A", "c": "C"}, gaps={})
     assert partial.path.read_text() == "A"
-    partial.update(answers={"a": "A", "c": "C"}, gaps={"b": "refusal"})
+    partial.update(IDS, answers={"a": "A", "c": "C"}, gaps={"b": "refusal"})
     assert partial.path.read_text() == "A\n\n[missing: b, refusal]\n\nC"
     partial.remove()
     assert not partial.path.exists()
@@ -67,7 +70,7 @@ def test_the_partial_file_is_the_finished_prefix_in_order(tmp_path: Path) -> Non
 
 def test_a_partial_file_that_cannot_be_written_hurts_nobody(tmp_path: Path) -> None:
     """It is a convenience."""
-    partial = PartialFile(tmp_path / "no" / "guide.partial.md", ["a"])
-    partial.update(answers={"a": "A"}, gaps={})
+    partial = PartialFile(tmp_path / "no" / "guide.partial.md")
+    partial.update(IDS, answers={"a": "A"}, gaps={})
     partial.remove()
     assert list(tmp_path.iterdir()) == []

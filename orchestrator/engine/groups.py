@@ -1,0 +1,199 @@
+"""The groups of a run: which chunks they have, and what becomes known of them as answers come in.
+
+For each `for_each` there is a virtual node under its own id, ready when all its chunks are over; while its chunks are
+not known yet, one more (`part[*]`), ready when they can be. A `reduce` has one for each level of its tree
+(`summary[*1]`, `summary[*2]`, …); its last merge is an ordinary chunk under the plan's id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from orchestrator.engine.ledger import Ledger
+from orchestrator.engine.merging import MAX_LEVELS, Sized, cut_to_fit, pack
+from orchestrator.engine.render import Known
+from orchestrator.engine.schedule import FinalStatus, Node, OnMissing
+from orchestrator.plan.pieces import answer_items, pair_chunks, piece_chunks
+from orchestrator.plan.tokens import count_tokens
+from orchestrator.plan.values import Answer, Gap
+from orchestrator.plan.workload import Chunk, ForEach, Part, Reduce, Workload
+from orchestrator.store import ChunkRecord
+
+
+@dataclass(slots=True)
+class Step:
+    """What follows when a virtual node is ready: chunks and nodes to add, edges to add, and the node's own end.
+
+    `failures` maps chunks that can not run to the reason.
+    """
+
+    status: FinalStatus = "succeeded"
+    chunks: list[Chunk] = field(default_factory=list[Chunk])
+    virtual: list[Node] = field(default_factory=list[Node])
+    extend: dict[str, dict[str, OnMissing]] = field(default_factory=dict[str, "dict[str, OnMissing]"])
+    failures: dict[str, str] = field(default_factory=dict[str, str])
+
+
+class Groups:
+    """Knows the chunks of every group; `known` is what prompts see of the run, and grows with each `step`.
+
+    `own` are the stored chunks of a run that is resumed.
+    """
+
+    def __init__(self, workload: Workload, *, ledger: Ledger, own: Mapping[str, ChunkRecord]) -> None:
+        self._groups = workload.groups
+        self._chunks = dict(workload.chunks)
+        self._ledger = ledger
+        self._own = own
+        self._members = {
+            group.id: group.members
+            for group in workload.groups.values()
+            if isinstance(group, ForEach) and group.members is not None
+        }
+        self._levels: dict[str, list[str]] = {}
+        self.known = Known(
+            answers=ledger.answers,
+            gaps=ledger.gaps,
+            chunks=self._chunks,
+            groups=workload.groups,
+            members=lambda name: self._members.get(name, ()),
+        )
+
+    def is_virtual(self, node_id: str) -> bool:
+        """Whether a node of the schedule is no chunk."""
+        return node_id not in self._chunks
+
+    def record(self, chunk: Chunk) -> ChunkRecord:
+        """What is stored of a chunk that became known: from an earlier process of the run, or new."""
+        return self._own.get(chunk.id) or new_record(chunk)
+
+    def first_nodes(self, *, duration_s: Mapping[str, float]) -> list[Node]:
+        """The nodes that exist from the start; `duration_s` estimates the seconds of each chunk."""
+        nodes = [self.node(chunk, duration_s=duration_s.get(chunk.id, 1.0)) for chunk in self._chunks.values()]
+        for group in self._groups.values():
+            order = group.prototype.order
+            if isinstance(group, Reduce):
+                missing = group.last.on_missing.get(group.over, "gap")
+                nodes.append(Node(id=f"{group.id}[*1]", order=order, virtual=True, upstream={group.over: missing}))
+                continue
+            upstream: dict[str, OnMissing] = dict.fromkeys(self._members.get(group.id, ()), "gap")
+            if group.members is None:
+                opening = f"{group.id}[*]"
+                over = f"{group.over}[*]" if self._is_open(group.over) and group.paired else group.over
+                upstream[opening] = "skip"
+                nodes.append(Node(id=opening, order=order, virtual=True, upstream={over: "skip"}))
+            nodes.append(Node(id=group.id, order=order, virtual=True, upstream=upstream))
+        return nodes
+
+    def node(self, chunk: Chunk, *, duration_s: float = 1.0) -> Node:
+        """The schedule's node of a chunk; a last merge waits for the levels before it."""
+        upstream: dict[str, OnMissing] = dict(chunk.on_missing)
+        if isinstance(self._groups.get(chunk.id), Reduce):
+            upstream[f"{chunk.id}[*1]"] = "skip"
+        return Node(id=chunk.id, order=chunk.order, upstream=upstream, after=chunk.after, duration_s=duration_s)
+
+    def cause(self, node_id: str) -> str:
+        """The chunk or group to name when something is skipped for a virtual node."""
+        name, _, opening = node_id.partition("[*")
+        if not opening:
+            return name
+        over = self._groups[name].over
+        return self.cause(f"{over}[*]") if self._is_open(over) and not self._members.get(over) else over
+
+    def skipped(self, node_id: str) -> None:
+        """A virtual node was skipped: a group that gets no chunks shows a gap under its own name."""
+        name = node_id.partition("[*")[0]
+        if isinstance(self._groups.get(name), ForEach):
+            self._ledger.gaps.setdefault(name, f"skipped since {self.cause(f'{name}[*]')} has no answer")
+
+    def _is_open(self, name: str) -> bool:
+        group = self._groups.get(name)
+        return isinstance(group, ForEach) and group.members is None
+
+    def step(self, node_id: str) -> Step:
+        """What follows now that the virtual node is ready."""
+        name, _, level = node_id.partition("[*")
+        group = self._groups[name]
+        if isinstance(group, Reduce):
+            return self._merge(group, int(level.rstrip("]")))
+        if level:
+            return self._open(group)
+        complete = all(each in self._ledger.answers for each in self._members.get(name, ()))
+        return Step(status="succeeded" if complete else "failed")
+
+    def _open(self, group: ForEach) -> Step:
+        if group.paired:
+            chunks = pair_chunks(group, [self._chunks[each] for each in self._members[group.over]])
+        else:
+            chunks = piece_chunks(group, answer_items(group.over, self._ledger.answers[group.over]))
+        self._members[group.id] = tuple(chunk.id for chunk in chunks)
+        self._chunks.update({chunk.id: chunk for chunk in chunks})
+        return Step(chunks=chunks, extend={group.id: dict.fromkeys(self._members[group.id], "gap")})
+
+    def _merge(self, group: Reduce, level: int) -> Step:
+        """Make the merges of one level, or the last one when all that is left fits into it."""
+        names = self._levels.get(group.id) if level > 1 else list(self._members.get(group.over, ()))
+        sized = [each for name in names or () for each in self._parts(group, name)]
+        batches = pack(sized, max_tokens=group.max_tokens)
+        if len(batches) <= 1:
+            self._chunks[group.id] = replace(group.last, parts=tuple(batches[0]) if batches else ())
+            return Step()
+        if level >= MAX_LEVELS:
+            shorter = "its merges answer as long as they are asked: ask for a length, or raise max_tokens"
+            return Step(failures={group.id: f"the parts do not fit one merge after {level} levels; {shorter}"})
+        return self._one_level(group, level, batches)
+
+    def _one_level(self, group: Reduce, level: int, batches: list[list[Part]]) -> Step:
+        chunks: list[Chunk] = []
+        self._levels[group.id] = []
+        for at, batch in enumerate(batches, 1):
+            if len(batch) == 1 and batch[0].start is None:
+                self._levels[group.id].append(batch[0].chunk_id)
+                continue
+            chunk_id = f"{group.id}[{level}.{at}]"
+            order = (*group.prototype.order, level, at)
+            chunks.append(replace(group.prototype, id=chunk_id, order=order, parts=tuple(batch), group=group.id))
+            self._levels[group.id].append(chunk_id)
+        self._chunks.update({chunk.id: chunk for chunk in chunks})
+        following = f"{group.id}[*{level + 1}]"
+        upstream: dict[str, OnMissing] = dict.fromkeys((chunk.id for chunk in chunks), "gap")
+        node = Node(id=following, order=group.prototype.order, virtual=True, upstream=upstream)
+        return Step(chunks=chunks, virtual=[node], extend={group.id: {following: "skip"}})
+
+    def _parts(self, group: Reduce, name: str) -> list[Sized]:
+        text = self._ledger.answers.get(name)
+        if text is None:
+            gap = str(Gap(name, self._ledger.gaps.get(name, "no answer")))
+            return [Sized(Part(chunk_id=name), count_tokens(gap) + 2)]
+        return cut_to_fit(name, text, max_tokens=group.max_tokens, size=_shown_tokens(name), cut=_cut)
+
+
+def _shown_tokens(name: str) -> Callable[[str], int]:
+    # Two more for the blank line that follows.
+    return lambda text: count_tokens(str(Answer(name, text))) + 2
+
+
+def _cut(text: str, max_tokens: int) -> list[str]:
+    from orchestrator.plan.split import split_text
+
+    return [piece.text for piece in split_text(text, mode="markdown", max_tokens=max_tokens)]
+
+
+def new_record(chunk: Chunk) -> ChunkRecord:
+    """What is stored of a chunk at first."""
+    place = (*chunk.order, 0, 0, 0)
+    position = place[0] * 10**12 + place[1] * 10**6 + place[2]
+    return ChunkRecord(chunk_id=chunk.id, position=position, status="pending", recipe=chunk.recipe)
+
+
+def known_from(workload: Workload, *, answers: Mapping[str, str], gaps: Mapping[str, str]) -> Known:
+    """What a stored run knows; the chunks of a group are those whose ids carry its name, in the given order."""
+
+    def members(name: str) -> tuple[str, ...]:
+        group = workload.groups.get(name)
+        if not isinstance(group, ForEach):
+            return ()
+        return group.members or tuple(each for each in {**answers, **gaps} if each.startswith(f"{name}["))
+
+    return Known(answers=answers, gaps=gaps, chunks=workload.chunks, groups=workload.groups, members=members)
