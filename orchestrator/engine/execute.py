@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
+from orchestrator.engine.attempts import Attempts, Outcome
 from orchestrator.engine.budget import Budget
 from orchestrator.engine.clock import Clock
 from orchestrator.engine.control import RunControl, StopLevel
@@ -26,33 +26,12 @@ from orchestrator.engine.progress import ProgressMeter
 from orchestrator.engine.reuse import ReuseRules
 from orchestrator.engine.schedule import FinalStatus, Schedule, Skip
 from orchestrator.errors import StoreError
-from orchestrator.events import ChunkProgressed
 from orchestrator.plan.values import RenderTooLarge
 from orchestrator.plan.workload import Workload
 from orchestrator.runners.base import Failure, FailureClass, Reply, Request, Runner
 
-PROGRESS_INTERVAL_S = 0.5
-"""At most one progress event for a chunk in this time: the eye needs no more."""
-
 _MAY_COST_UNTOLD = frozenset({FailureClass.CRASH, FailureClass.PROTOCOL, FailureClass.CANCELLED, *TIMEOUTS})
 """Attempts that may have cost something without telling: charged what was reserved for them."""
-
-
-@dataclass(slots=True)
-class _Attempts:
-    """The attempts of one chunk: `number` counts all that began, `used` those that count against its maximum."""
-
-    number: int = 0
-    used: int = 0
-    throttled_waits: int = 0
-    timeouts: int = 0
-    started_s: float = 0.0
-    told_s: float = 0.0
-    task: asyncio.Task[None] | None = None
-
-    @property
-    def under_way(self) -> bool:
-        return self.task is not None and not self.task.done()
 
 
 class Executor:
@@ -84,7 +63,6 @@ class Executor:
         self._schedule = schedule
         self._ledger = ledger
         self._journal = journal
-        self._runner = runner
         self._budget = budget
         self._control = control
         self._clock = clock
@@ -105,7 +83,9 @@ class Executor:
             on_found=lambda chunk_id: self._finish(chunk_id, "succeeded"),
             on_missing=schedule.enqueue,
         )
-        self._attempts: dict[str, _Attempts] = {}
+        self._attempts = Attempts(
+            runner, journal=journal, mailbox=self._mailbox, clock=clock, on_ended=self._on_attempt_ended
+        )
         self._unsettled = 0
         self._store_error: StoreError | None = None
 
@@ -143,7 +123,9 @@ class Executor:
     def store_failed(self, error: StoreError) -> None:
         """Answers can no longer be kept: end what is under way and give up."""
         self._store_error = error
-        self._mailbox.post(self._cancel_attempts)
+        self._attempts.cancel()
+        # Whoever waits for the mailbox has to look up.
+        self._mailbox.post(lambda: None)
 
     def _over(self) -> bool:
         if self._store_error or self._schedule.done:
@@ -153,9 +135,7 @@ class Executor:
     async def _settle(self) -> None:
         """End what is under way, keep what was answered meanwhile, and give the rest its last event."""
         self._mailbox.cancel_timers()
-        self._cancel_attempts()
-        tasks = [each.task for each in self._attempts.values() if each.task is not None and not each.task.done()]
-        if tasks:
+        if tasks := self._attempts.cancel():
             await asyncio.wait(tasks)
         if self._store_error:
             return
@@ -170,11 +150,7 @@ class Executor:
         self._mailbox.post_after(self._meter.heartbeat_s, self._heartbeat)
 
     def _tell_progress(self) -> None:
-        now = self._clock.monotonic_s()
-        running = {
-            chunk_id: round(now - each.started_s, 1) for chunk_id, each in self._attempts.items() if each.under_way
-        }
-        self._meter.tell(self._journal, done=self._schedule.done_count, running=running)
+        self._meter.tell(self._journal, done=self._schedule.done_count, running=self._attempts.running_s())
 
     def _advance(self) -> None:
         """Look up and start all that can go on now."""
@@ -220,55 +196,20 @@ class Executor:
 
     def _start(self, chunk_id: str) -> None:
         chunk = self._chunks[chunk_id]
-        attempts = self._attempts.setdefault(chunk_id, _Attempts())
-        attempts.number += 1
-        attempts.used += 1
-        attempts.started_s = self._clock.monotonic_s()
-        request = Request(
-            chunk_id=chunk_id,
-            attempt=attempts.number,
-            prompt=self._lookup.prompt(chunk_id),
-            context=self._lookup.context,
-            model=chunk.model,
-            fallback_model=chunk.fallback_model,
-            effort=chunk.effort,
-            timeout_s=chunk.timeout_s * 2**attempts.timeouts,
-        )
         self._budget.reserve(chunk_id)
+        self._unsettled += 1
+        request = self._attempts.start(chunk, prompt=self._lookup.prompt(chunk_id), context=self._lookup.context)
         self._ledger.started(
             chunk,
-            attempt=attempts.number,
+            attempt=request.attempt,
             timeout_s=request.timeout_s,
             fingerprint=self._lookup.fingerprint(chunk_id),
             why=self._lookup.why(chunk_id),
         )
-        self._unsettled += 1
-        attempts.task = asyncio.create_task(self._attempt(request), name=f"orchestrate {chunk_id}")
 
-    async def _attempt(self, request: Request) -> None:
-        outcome: Reply | Failure | BaseException
-        try:
-            outcome = await self._runner.run(request, on_progress=partial(self._progressed, request.chunk_id))
-        except asyncio.CancelledError:
-            outcome = Failure(error_type=FailureClass.CANCELLED, message="ended on request")
-        except Exception as error:
-            # A runner promises not to raise: this is a defect, and ends the run in `_on_attempt_ended`.
-            outcome = error
-        self._mailbox.post(partial(self._on_attempt_ended, request, outcome))
-
-    def _progressed(self, chunk_id: str, output_chars: int) -> None:
-        attempts = self._attempts[chunk_id]
-        now = self._clock.monotonic_s()
-        if now - attempts.told_s >= PROGRESS_INTERVAL_S:
-            attempts.told_s = now
-            self._journal.append(ChunkProgressed, chunk_id=chunk_id, output_chars=output_chars)
-
-    def _on_attempt_ended(self, request: Request, outcome: Reply | Failure | BaseException) -> None:
-        if isinstance(outcome, BaseException):
-            raise outcome
+    def _on_attempt_ended(self, request: Request, outcome: Outcome, elapsed_s: float) -> None:
         chunk_id = request.chunk_id
         self._schedule.release(chunk_id)
-        elapsed_s = self._clock.monotonic_s() - self._attempts[chunk_id].started_s
         if isinstance(outcome, Reply) and not outcome.text.strip():
             outcome = Failure(error_type=FailureClass.EMPTY, message="the answer is empty", cost_usd=outcome.cost_usd)
         told = isinstance(outcome, Reply) or outcome.cost_usd > 0 or outcome.error_type not in _MAY_COST_UNTOLD
@@ -294,24 +235,24 @@ class Executor:
         if failure.error_type is FailureClass.CANCELLED:
             self._gate.stop("interrupted", "interrupted")
             return
-        attempts = self._attempts[chunk_id]
-        attempts.timeouts += failure.error_type in TIMEOUTS
+        tries = self._attempts.of[chunk_id]
+        tries.timeouts += failure.error_type in TIMEOUTS
         reaction = react(
             failure,
-            attempts_used=attempts.used,
+            attempts_used=tries.used,
             max_attempts=self._chunks[chunk_id].max_attempts,
-            throttled_waits=attempts.throttled_waits,
+            throttled_waits=tries.throttled_waits,
             now_s=self._clock.epoch_s(),
             chance=self._clock.chance,
         )
         match reaction:
             case Retry(wait_s=wait_s, free=free):
                 self._ledger.retry_scheduled(chunk_id, attempt=end.attempt, wait_s=wait_s)
-                attempts.used -= free
-                attempts.throttled_waits += free
+                tries.used -= free
+                tries.throttled_waits += free
                 self._mailbox.post_after(wait_s, partial(self._schedule.enqueue, chunk_id))
             case Pause(until_s=until_s):
-                attempts.used -= 1
+                tries.used -= 1
                 self._schedule.enqueue(chunk_id)
                 self._gate.limit_reached(until_s=until_s, message=failure.message)
             case StopRun():
@@ -334,9 +275,4 @@ class Executor:
     def _on_stop_asked(self, level: StopLevel) -> None:
         self._gate.stop("interrupted", "interrupted")
         if level >= StopLevel.TERMINATE:
-            self._cancel_attempts()
-
-    def _cancel_attempts(self) -> None:
-        for attempts in self._attempts.values():
-            if attempts.task is not None and not attempts.task.done():
-                attempts.task.cancel()
+            self._attempts.cancel()

@@ -1,0 +1,106 @@
+"""The attempts under way: each is a task of the event loop whose end comes through the mailbox."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from orchestrator.engine.clock import Clock
+from orchestrator.engine.journal import Journal
+from orchestrator.engine.mailbox import Mailbox
+from orchestrator.events import ChunkProgressed
+from orchestrator.plan.workload import Chunk
+from orchestrator.runners.base import Failure, FailureClass, Reply, Request, Runner
+
+PROGRESS_INTERVAL_S = 0.5
+"""At most one progress event for a chunk in this time: the eye needs no more."""
+
+Outcome = Reply | Failure
+OnEnded = Callable[[Request, Outcome, float], None]
+"""Called with the request, how it ended, and the seconds that it took."""
+
+
+@dataclass(slots=True)
+class Tries:
+    """The attempts of one chunk: `number` counts all that began, `used` those that count against its maximum."""
+
+    number: int = 0
+    used: int = 0
+    throttled_waits: int = 0
+    timeouts: int = 0
+    started_s: float = 0.0
+    told_s: float = 0.0
+    task: asyncio.Task[None] | None = None
+
+    @property
+    def under_way(self) -> bool:
+        """Whether an attempt is going on."""
+        return self.task is not None and not self.task.done()
+
+
+class Attempts:
+    """Starts attempts and reports their ends. `of` has the tries of every chunk that was ever started."""
+
+    def __init__(self, runner: Runner, *, journal: Journal, mailbox: Mailbox, clock: Clock, on_ended: OnEnded) -> None:
+        self.of: dict[str, Tries] = {}
+        self._runner = runner
+        self._journal = journal
+        self._mailbox = mailbox
+        self._clock = clock
+        self._on_ended = on_ended
+
+    def start(self, chunk: Chunk, *, prompt: str, context: str) -> Request:
+        """Begin the chunk's next attempt; after each timeout it gets twice the time."""
+        tries = self.of.setdefault(chunk.id, Tries())
+        tries.number += 1
+        tries.used += 1
+        tries.started_s = self._clock.monotonic_s()
+        request = Request(
+            chunk_id=chunk.id,
+            attempt=tries.number,
+            prompt=prompt,
+            context=context,
+            model=chunk.model,
+            fallback_model=chunk.fallback_model,
+            effort=chunk.effort,
+            timeout_s=chunk.timeout_s * 2**tries.timeouts,
+        )
+        tries.task = asyncio.create_task(self._attempt(request), name=f"orchestrate {chunk.id}")
+        return request
+
+    def running_s(self) -> dict[str, float]:
+        """The chunks with an attempt under way, and for how many seconds."""
+        now = self._clock.monotonic_s()
+        return {chunk_id: round(now - tries.started_s, 1) for chunk_id, tries in self.of.items() if tries.under_way}
+
+    def cancel(self) -> list[asyncio.Task[None]]:
+        """Ask all that is under way to end; the tasks to wait for."""
+        tasks = [tries.task for tries in self.of.values() if tries.task is not None and not tries.task.done()]
+        for task in tasks:
+            task.cancel()
+        return tasks
+
+    async def _attempt(self, request: Request) -> None:
+        try:
+            outcome = await self._runner.run(request, on_progress=partial(self._progressed, request.chunk_id))
+        except asyncio.CancelledError:
+            outcome = Failure(error_type=FailureClass.CANCELLED, message="ended on request")
+        except Exception as error:
+            # A runner promises not to raise. This is a defect: it ends the run where the mailbox is read.
+            self._mailbox.post(partial(_raise, error))
+            return
+        elapsed_s = self._clock.monotonic_s() - self.of[request.chunk_id].started_s
+        self._mailbox.post(partial(self._on_ended, request, outcome, elapsed_s))
+
+    def _progressed(self, chunk_id: str, output_chars: int) -> None:
+        tries = self.of[chunk_id]
+        now = self._clock.monotonic_s()
+        if now - tries.told_s >= PROGRESS_INTERVAL_S:
+            tries.told_s = now
+            self._journal.append(ChunkProgressed, chunk_id=chunk_id, output_chars=output_chars)
+
+
+def _raise(error: Exception) -> None:
+    raise error
