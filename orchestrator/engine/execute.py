@@ -21,7 +21,8 @@ from orchestrator.engine.journal import Journal
 from orchestrator.engine.ledger import AttemptEnd, Ledger
 from orchestrator.engine.lookup import Lookup
 from orchestrator.engine.mailbox import Mailbox
-from orchestrator.engine.policy import TIMEOUTS, GiveUp, Pause, Retry, StopClass, StopRun, react
+from orchestrator.engine.pace import Pace
+from orchestrator.engine.policy import OVERLOADS, TIMEOUTS, GiveUp, Pause, Retry, StopClass, StopRun, react
 from orchestrator.engine.progress import ProgressMeter
 from orchestrator.engine.reuse import ReuseRules
 from orchestrator.engine.schedule import FinalStatus, Schedule, Skip
@@ -86,6 +87,8 @@ class Executor:
         self._attempts = Attempts(
             runner, journal=journal, mailbox=self._mailbox, clock=clock, on_ended=self._on_attempt_ended
         )
+        self._pace = Pace(schedule.max_concurrency)
+        self._call_numbers: dict[str, int] = {}
         self._unsettled = 0
         self._store_error: StoreError | None = None
 
@@ -159,6 +162,7 @@ class Executor:
         while ready := self._schedule.take_ready():
             for node_id in ready:
                 self._go_on(node_id)
+        self._schedule.max_concurrency = self._pace.now
         while (chunk_id := self._schedule.next_startable()) is not None:
             if not self._gate.admits(chunk_id, running=self._schedule.running_count):
                 return
@@ -197,6 +201,7 @@ class Executor:
     def _start(self, chunk_id: str) -> None:
         chunk = self._chunks[chunk_id]
         self._budget.reserve(chunk_id)
+        self._call_numbers[chunk_id] = self._pace.started()
         self._unsettled += 1
         request = self._attempts.start(chunk, prompt=self._lookup.prompt(chunk_id), context=self._lookup.context)
         self._ledger.started(
@@ -217,6 +222,7 @@ class Executor:
         end = AttemptEnd(attempt=request.attempt, elapsed_s=elapsed_s, charge_usd=charge)
         if isinstance(outcome, Reply):
             self._gate.answered()
+            self._pace.answered()
             self._meter.measured(chunk_id, elapsed_s)
             # The slot is free already; dependants wait until the answer is safe.
             stored = partial(self._mailbox.post, partial(self._on_stored, chunk_id))
@@ -235,6 +241,8 @@ class Executor:
         if failure.error_type is FailureClass.CANCELLED:
             self._gate.stop("interrupted", "interrupted")
             return
+        if failure.error_type in OVERLOADS:
+            self._pace.overloaded(self._call_numbers[chunk_id])
         tries = self._attempts.of[chunk_id]
         tries.timeouts += failure.error_type in TIMEOUTS
         reaction = react(

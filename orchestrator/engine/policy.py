@@ -35,6 +35,9 @@ _STOPS_THE_RUN = frozenset(
 TIMEOUTS = frozenset({FailureClass.START_TIMEOUT, FailureClass.SILENCE_TIMEOUT, FailureClass.WALL_TIMEOUT})
 """After these the next attempt gets twice the time."""
 
+OVERLOADS = frozenset({FailureClass.TRANSIENT, FailureClass.THROTTLED})
+"""After these fewer calls go on at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Retry:

@@ -664,3 +664,34 @@ def test_a_reader_sees_the_finished_prefix_while_the_run_goes(tmp_path: Path) ->
         assert not partial.exists()
 
     asyncio.run(scene())
+
+
+def test_after_an_overload_fewer_go_on_at_once(tmp_path: Path) -> None:
+    """Eight at once meet an overload together; the next starts are four at once, and more again as answers come."""
+    overload = Failure(error_type=FailureClass.TRANSIENT, message="overloaded")
+
+    class Counting(SimulatedRunner):
+        def __init__(self) -> None:
+            super().__init__(latency_s=0.01)
+            self.now = 0
+            self.at_start: list[int] = []
+
+        async def run(self, request: Request, *, on_progress: Any) -> Any:
+            self.now += 1
+            self.at_start.append(self.now)
+            try:
+                await asyncio.sleep(0.01)
+                return overload if len(self.at_start) <= 8 else await super().run(request, on_progress=on_progress)
+            finally:
+                self.now -= 1
+
+    async def scene() -> None:
+        plan = plan_of(*(chunk(f"c{index}") for index in range(24)), limits={"max_concurrency": 8})
+        runner = Counting()
+        story = await play(plan, tmp_path, runner=runner)
+        assert story.result.status == "complete"
+        assert max(runner.at_start[:8]) == 8
+        assert max(runner.at_start[8:12]) <= 4
+        assert max(runner.at_start[12:]) > 4
+
+    asyncio.run(scene())
