@@ -69,7 +69,7 @@ class SimulatedRunner:
 
     async def open(self) -> RunnerInfo:
         """Always ready."""
-        return RunnerInfo(version="1", login="nobody: simulated answers")
+        return RunnerInfo(version="1", login="nobody: the answers are simulated")
 
     async def close(self) -> None:
         """Nothing to end."""

@@ -52,7 +52,7 @@ def test_run_shows_progress_and_leaves_a_result(folder: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert re.fullmatch(r"guide: 3 chunks, run \S+", lines[0])
-    assert re.match(r"3 calls.*tokens in and .*paid by nobody: simulated answers", lines[1])
+    assert re.match(r"3 calls.*tokens in and .*paid by nobody: the answers are simulated", lines[1])
     assert [line.split(" · ")[0] for line in lines[2:5]] == [
         "[1/3] outline",
         *sorted(line.split(" · ")[0] for line in lines[3:5]),

@@ -74,7 +74,8 @@ def estimate_line(event: RunEstimated) -> str:
     """What the run will ask for, before it asks."""
     if not event.calls:
         return f"nothing to ask: {count(event.reusable, 'answer')} reused"
-    model = f" to {one_line(event.model)}" if event.model else ""
+    models = ["the default model" if name == "default" else name for name in event.model.split(", ")]
+    model = f" to {one_line(', '.join(models))}" if event.model else ""
     reused = f" ({count(event.reusable, 'answer')} reused)" if event.reusable else ""
     tokens = f"about {about(event.input_tokens)} tokens in and {about(event.output_tokens)} out"
     costs = money_span(event.cost_usd_low, event.cost_usd_high)
