@@ -66,6 +66,7 @@ class Attempts:
             fallback_model=chunk.fallback_model,
             effort=chunk.effort,
             timeout_s=chunk.timeout_s * 2**tries.timeouts,
+            output_schema=chunk.output_schema,
         )
         tries.task = asyncio.create_task(self._attempt(request), name=f"orchestrate {chunk.id}")
         return request

@@ -127,8 +127,9 @@ def fingerprint(chunk: Chunk, *, prompt: str, context: str, runner: str) -> str:
         chunk.model or "default",
         chunk.effort or "default",
         [],
-        None,
+        chunk.output_schema,
         chunk.occurrence,
         prompt,
     ]
-    return hashlib.sha256(json.dumps(shape, ensure_ascii=False).encode("utf-8", "surrogatepass")).hexdigest()
+    text = json.dumps(shape, ensure_ascii=False, sort_keys=True)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from orchestrator.plan.model import Complexity, OnMissing, Plan, StitchFormat
@@ -56,7 +56,8 @@ class Chunk:
     counts the chunks earlier in the plan with the same unrendered prompt and settings. `recipe` is the SHA-256 of the
     unrendered prompt and the settings that shape an answer. `order` is the place in the plan: its position, then the
     index within its group. `item` is set for a piece of a `for_each`;
-    `merges` for a merge of a `reduce`, whose `parts` are known once the answers are.
+    `merges` for a merge of a `reduce`, whose `parts` are known once the answers are. With an `output_schema` (a JSON
+    Schema) the answer is one JSON value.
     """
 
     id: str
@@ -79,6 +80,7 @@ class Chunk:
     item: Item | None = None
     merges: bool = False
     parts: tuple[Part, ...] = ()
+    output_schema: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

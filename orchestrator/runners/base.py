@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class FailureClass(StrEnum):
@@ -53,7 +53,10 @@ class FailureClass(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """All that shapes one attempt. `context` is the system prompt; `timeout_s` bounds the attempt in seconds."""
+    """All that shapes one attempt. `context` is the system prompt; `timeout_s` bounds the attempt in seconds.
+
+    With an `output_schema` (a JSON Schema of an object) the text of the reply is one JSON value in compact form.
+    """
 
     chunk_id: str
     attempt: int
@@ -63,6 +66,7 @@ class Request:
     fallback_model: str | None
     effort: str | None
     timeout_s: float
+    output_schema: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

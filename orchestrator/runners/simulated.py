@@ -3,18 +3,21 @@
     runner = SimulatedRunner(latency_s=0, answers={"summary": "Short."}, failures={"draft": [refusal]})
     result = run_plan("plan.yaml", runner=runner)
 
-The same prompt gives the same answer in every process; nothing leaves the machine and nothing is paid. The cost that
-it reports is what the tokens would have cost at `USD_PER_TOKEN_*`; it says "simulated" as its login.
+The same prompt gives the same answer in every process; a request with a schema gets the smallest value that fits it.
+Nothing leaves the machine and nothing is paid. The cost that it reports is what the tokens would have cost at
+`USD_PER_TOKEN_*`; it says "simulated" as its login.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import random
 from collections.abc import Callable, Mapping, Sequence
 
 from orchestrator.runners.base import Failure, OnProgress, Reply, Request, RunnerInfo, Usage
+from orchestrator.runners.smallest import smallest_instance
 
 TOKENS_PER_SECOND = 80.0
 """How fast text arrives, about what a large model writes."""
@@ -82,7 +85,7 @@ class SimulatedRunner:
             await self._wait(START_LATENCY_S)
             return planned.pop(0)
         answer = self._answers.get(request.chunk_id)
-        text = answer(request) if callable(answer) else answer
+        text: str | Failure | None = answer(request) if callable(answer) else answer
         if isinstance(text, Failure):
             await self._wait(START_LATENCY_S)
             return text
@@ -103,6 +106,8 @@ class SimulatedRunner:
         )
 
     def _compose(self, request: Request) -> str:
+        if request.output_schema is not None:
+            return json.dumps(smallest_instance(request.output_schema), separators=(",", ":"))
         chance = random.Random(f"{self._seed}\0{request.context}\0{request.prompt}")
         paragraphs = [
             " ".join(_sentence(chance) for _ in range(chance.randint(2, 5))) for _ in range(chance.randint(2, 4))

@@ -120,7 +120,7 @@ def test_structured_output_is_the_answer_when_asked_for() -> None:
     """With a JSON schema the answer is the object of the result line; without that object it is malformed."""
     reply = outcome("json_schema", recorded("json_schema"), structured=True)
     assert isinstance(reply, Reply)
-    assert reply.text == '{"answer": "forty two"}'
+    assert reply.text == '{"answer":"forty two"}'
     plain = outcome("success", recorded("success"), structured=True)
     assert isinstance(plain, Failure)
     assert plain.error_type is FailureClass.MALFORMED

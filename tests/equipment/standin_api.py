@@ -74,6 +74,11 @@ class ApiRequest:
         return bool(self.parsed.get("stream"))
 
     @property
+    def tools(self) -> list[dict[str, Any]]:
+        """The tools that the model is offered."""
+        return list(self.parsed.get("tools") or [])
+
+    @property
     def overhead(self) -> int:
         """Bytes of the body beyond the prompt and the system prompt; our constant first line counts as overhead."""
         return len(self.body) - _json_bytes(self.prompt) - _json_bytes(self.system)
@@ -88,7 +93,8 @@ class ApiResponse:
 
     `blocks` are the text blocks of the answer; `thinking` comes before them. `delay_s` passes before the first byte,
     `delta_delay_s` before each delta of `delta_chars` characters. After `cut_after_chars` characters of text the
-    connection breaks. `status` other than 200 sends an error with `message`. `hang` never answers.
+    connection breaks. `status` other than 200 sends an error with `message`. `hang` never answers. `tool_json` is the
+    JSON text with which the model calls `StructuredOutput` after its text, sent as it stands, broken or not.
     """
 
     blocks: tuple[str, ...] = ()
@@ -107,6 +113,7 @@ class ApiResponse:
     error_type: str = ""
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     hang: bool = False
+    tool_json: str | None = None
 
 
 Respond = Callable[[ApiRequest], ApiResponse]
@@ -115,6 +122,12 @@ Respond = Callable[[ApiRequest], ApiResponse]
 def answer(*blocks: str, **settings: Any) -> ApiResponse:
     """A complete answer in these text blocks. `settings` are fields of `ApiResponse`."""
     return ApiResponse(blocks=blocks, **settings)
+
+
+def structured(value: object, **settings: Any) -> ApiResponse:
+    """A call of the structured output tool with this value; a string is sent as it stands, as broken JSON text."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    return ApiResponse(tool_json=text, **{"stop_reason": "tool_use", **settings})
 
 
 def error(status: int, message: str = "", **settings: Any) -> ApiResponse:
@@ -357,9 +370,21 @@ def _events(response: ApiResponse, model: str) -> Iterator[dict[str, Any] | None
             if left is not None and left <= 0:
                 yield None
         yield {"type": "content_block_stop", "index": index}
+    if response.tool_json is not None:
+        yield from _tool_events(response, index=len(kinds) + len(response.blocks))
     delta = {"stop_reason": response.stop_reason, "stop_sequence": None}
     yield {"type": "message_delta", "delta": delta, "usage": {"output_tokens": _output_tokens(response)}}
     yield {"type": "message_stop"}
+
+
+def _tool_events(response: ApiResponse, *, index: int) -> Iterator[dict[str, Any]]:
+    text = response.tool_json or ""
+    block = {"type": "tool_use", "id": f"toolu_{time.monotonic_ns():x}", "name": "StructuredOutput", "input": {}}
+    yield {"type": "content_block_start", "index": index, "content_block": block}
+    for start in range(0, len(text), response.delta_chars):
+        delta = {"type": "input_json_delta", "partial_json": text[start : start + response.delta_chars]}
+        yield {"type": "content_block_delta", "index": index, "delta": delta}
+    yield {"type": "content_block_stop", "index": index}
 
 
 def _whole_message(response: ApiResponse, model: str) -> dict[str, Any]:

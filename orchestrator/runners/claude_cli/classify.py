@@ -120,6 +120,8 @@ def _by_reasons(seen: ErrorEvidence) -> FailureClass | None:
         return FailureClass.TOO_LONG
     if seen.terminal_reason == "budget_exhausted" or seen.subtype == "error_max_budget_usd":
         return FailureClass.BILLING
+    if seen.subtype == "error_max_structured_output_retries":
+        return FailureClass.MALFORMED
     if "usage_limit_reached" in codes:
         return FailureClass.USAGE_LIMIT
     if codes & {"billing_error", "credit_balance_too_low"}:

@@ -9,9 +9,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from orchestrator.prompt_texts import prompt_text
-from orchestrator.runners.base import Request
+from orchestrator.runners.base import FailureClass, Request
 
 PASSED_ON = frozenset(
     {
@@ -80,6 +81,9 @@ recorded, its stdin ends and it exits; `read` takes no byte beyond the line."""
 
 START_LINE = b"go\n"
 
+MAX_SCHEMA_BYTES = 120_000
+"""An argument ends at 128 KiB on Linux, its final NUL included; the schema is the only long one."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
@@ -89,12 +93,14 @@ class Features:
     no_session_persistence: bool = True
     fallback_model: bool = True
     effort: bool = True
+    json_schema: bool = True
 
 
 def arguments(request: Request, *, system_prompt_file: Path, features: Features) -> list[str]:
     """The lean flags: some 1.8 kB of request beyond the prompt, where `-p` alone sends 50 kB.
 
-    Nothing of the prompt is among them, since arguments show in `ps` and end at 128 KiB on Linux.
+    Nothing of the prompt is among them, since arguments show in `ps` and end at 128 KiB on Linux. With `--json-schema`
+    the request offers one tool, `StructuredOutput`, although `--tools` is empty (2.1.328, 2.1.330).
     """
     flags = ["-p", "--input-format", "stream-json", "--output-format", "stream-json", "--verbose"]
     if features.partial_messages:
@@ -109,7 +115,26 @@ def arguments(request: Request, *, system_prompt_file: Path, features: Features)
         flags += ["--fallback-model", request.fallback_model]
     if request.effort and features.effort:
         flags += ["--effort", request.effort]
+    if request.output_schema is not None:
+        flags += ["--json-schema", schema_text(request.output_schema)]
     return flags
+
+
+def schema_text(schema: Mapping[str, Any]) -> str:
+    """The schema as the argument of `--json-schema`: compact JSON, ASCII only."""
+    return json.dumps(schema, separators=(",", ":"))
+
+
+def refused_schema(schema: Mapping[str, Any] | None, *, features: Features) -> tuple[FailureClass, str] | None:
+    """Why a request with this schema cannot be made at all, or None when it can."""
+    if schema is None:
+        return None
+    if not features.json_schema:
+        return FailureClass.ENVIRONMENT, "this Claude CLI does not know --json-schema"
+    size = len(schema_text(schema))
+    if size > MAX_SCHEMA_BYTES:
+        return FailureClass.INVALID_REQUEST, f"the JSON schema takes {size:,} bytes of at most {MAX_SCHEMA_BYTES:,}"
+    return None
 
 
 def shimmed(command: Sequence[str]) -> list[str]:

@@ -164,6 +164,7 @@ def features_of(help_text: str, *, path: Path, version: str) -> Features:
         no_session_persistence="--no-session-persistence" in help_text,
         fallback_model="--fallback-model" in help_text,
         effort="--effort" in help_text,
+        json_schema="--json-schema" in help_text,
     )
 
 

@@ -143,7 +143,15 @@ def _result(fields: Fields) -> Message:
 
 
 def _structured(value: object) -> str | None:
-    return None if value is None else json.dumps(value, ensure_ascii=False)
+    """Compact JSON; where half a surrogate pair stands in it, escaped, so that it is text all the same."""
+    if value is None:
+        return None
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":"))
+    return text
 
 
 def _usage(usage: Fields, models: Fields) -> Usage:

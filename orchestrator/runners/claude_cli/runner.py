@@ -13,7 +13,7 @@ from orchestrator.errors import RunnerUnavailableError
 from orchestrator.runners.base import Failure, FailureClass, OnProgress, Reply, Request, RunnerInfo
 from orchestrator.runners.claude_cli.attempt import Attempt, Starts
 from orchestrator.runners.claude_cli.classify import explain
-from orchestrator.runners.claude_cli.command import arguments, child_environment, prompt_line
+from orchestrator.runners.claude_cli.command import arguments, child_environment, prompt_line, refused_schema
 from orchestrator.runners.claude_cli.locate import Installation, find_claude, probe
 from orchestrator.runners.claude_cli.process import Timing
 from orchestrator.runners.claude_cli.turnstile import Turnstile
@@ -81,6 +81,9 @@ class ClaudeCliRunner:
     async def run(self, request: Request, *, on_progress: OnProgress) -> Reply | Failure:
         """Make one attempt in a process of its own; it is gone when this returns, or raises on cancellation."""
         installation, folder, watchdog = self._opened()
+        if refused := refused_schema(request.output_schema, features=installation.features):
+            error_type, what = refused
+            return Failure(error_type=error_type, message=explain(error_type, what))
         passage = await self._turnstile.enter()
         if self._watchdog is not watchdog:
             passage.left()
@@ -111,7 +114,7 @@ class ClaudeCliRunner:
         finally:
             passage.left()
             self._attempts.discard(attempt)
-        return judge(attempt.transcript, ending, now=time.time())
+        return judge(attempt.transcript, ending, now=time.time(), structured=request.output_schema is not None)
 
     async def close(self) -> None:
         """End what still runs, each as a cancelled attempt, and remove the private folder, within some seconds."""

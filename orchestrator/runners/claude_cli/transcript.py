@@ -25,6 +25,7 @@ CONTINUATIONS = (
     ("cut", "cut off mid-stream"),
     ("empty", "no visible output"),
     ("refusal", "safety classifier"),
+    ("form", "structured-output-enforce"),
 )
 """Why the CLI made the model go on, by words of what it said to it (2.1.328, 2.1.330)."""
 
