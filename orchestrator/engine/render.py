@@ -17,7 +17,7 @@ FINGERPRINT_VERSION = 1
 
 def system_prompt(workload: Workload) -> str:
     """What all chunks of the run are told: our own few lines, then the plan's `context`."""
-    own = prompt_text("system")
+    own = prompt_text(workload.system)
     return f"{own}\n\n{workload.context}" if workload.context else own
 
 

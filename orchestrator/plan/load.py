@@ -7,7 +7,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,9 @@ __all__ = ["GivenInput", "StdinText", "load_plan", "select"]
 
 NO_FILE = "<plan>"
 """What stands for the file in problems of a plan that was given as a dict."""
+
+STAND_IN: Mapping[str, Any] = {"id": "answer", "prompt": "{{ request }}"}
+"""The one chunk of a plan that has a request and no chunks, until the planner has made some."""
 
 DEFAULT_ATTEMPTS = 3
 """Attempts for a chunk, the first included: two retries outlast what is transient."""
@@ -71,15 +74,20 @@ def load_plan(
     inputs: Mapping[str, GivenInput] | None = None,
     root: Path | None = None,
     base_dir: Path | None = None,
+    request_alone: bool = False,
 ) -> Workload:
     """Read and check a plan; everything it names is read too, and nothing is written or started.
 
     `inputs` replaces inputs of the plan: a string is the text itself, a `Path` a file, which may stand anywhere. What
     the plan names itself is relative to its own folder (`base_dir`, else the current folder, for a dict or a `Plan`)
-    and stays inside `root`, by default that same folder. Raises `PlanError` with every problem found, and `UsageError`
+    and stays inside `root`, by default that same folder. With `request_alone` a plan that has a request and no chunks
+    is taken too: it gets one chunk that asks the request as it stands, and is `to_be_planned`. Raises `PlanError` with every problem found, and `UsageError`
     when `root` or `base_dir` is no folder.
     """
     opened = _open(source, base_dir)
+    to_be_planned = request_alone and _is_request(opened.raw)
+    if to_be_planned:
+        opened = replace(opened, raw={**mapping(opened.raw), "chunks": [dict(STAND_IN)]})
     folder = root if root is not None else opened.base
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder")
@@ -91,7 +99,13 @@ def load_plan(
     _check(raw, texts, report)
     report.raise_if_any()
     assert plan is not None, "a plan of wrong form has problems"
-    return _build(plan, opened, texts, files)
+    return replace(_build(plan, opened, texts, files), to_be_planned=to_be_planned)
+
+
+def _is_request(raw: object) -> bool:
+    plan = mapping(raw)
+    request = plan.get("request")
+    return "chunks" not in plan and isinstance(request, str) and bool(request.strip())
 
 
 def _open(source: Path | dict[str, Any] | Plan, base_dir: Path | None) -> _Source:

@@ -139,7 +139,9 @@ class Workload:
 
     `source` is the plan's own text (a JSON text when it was given as a dict). `files` maps every file that was read,
     the plan file apart, to the SHA-256 of its bytes. `stitch_chunks` are the chunk ids of the result, in order;
-    `output` is the file the plan names (absolute), or None when it names none. `groups` has every `for_each` and
+    `output` is the file the plan names (absolute), or None when it names none. `system` names the prompt text that all
+    chunks are told first. `to_be_planned`: the plan has a request alone, and its one chunk stands in for those that the
+    planner will make. `groups` has every `for_each` and
     `reduce`; `chunks` has those of their chunks that are known before the run.
     """
 
@@ -157,3 +159,5 @@ class Workload:
     stitch_template: Template | None
     output: Path | None
     files: Mapping[str, str] = field(default_factory=dict[str, str])
+    system: str = "system"
+    to_be_planned: bool = False

@@ -64,10 +64,10 @@ p.yaml:3:3: `for_each` (running a chunk for each piece) is not in this version y
       ^
     leave it out""",
     "request: Write a book.\n": """\
-p.yaml:1:1: planning by the model is not in this version yet: a plan needs `chunks:`
+p.yaml:1:1: a plan needs `chunks:`
     request: Write a book.
     ^
-    the smallest plan is `chunks: [{id: greeting, prompt: Say hello.}]`""",
+    `orchestrate plan FILE` lets the model make them from the request""",
     "": """\
 p.yaml:1:1: the plan is empty
     the smallest plan is `chunks: [{id: greeting, prompt: Say hello.}]`""",
