@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from orchestrator.binding import DEFAULT_STORE, bind_new_run, bind_resumed_run
+from orchestrator.binding import DEFAULT_STORE, bind_new_run, bind_resumed_run, check_options
 from orchestrator.engine import recall
 from orchestrator.engine.control import RunControl
 from orchestrator.engine.result import RunResult
@@ -94,7 +94,7 @@ def run_plan(plan: PlanSource, **options: Unpack[RunOptions]) -> RunResult:
 
 async def arun_plan(plan: PlanSource, **options: Unpack[RunOptions]) -> RunResult:
     """`run_plan` as a coroutine. Cancelling it ends the children, keeps what was answered, and propagates."""
-    return await _drive(await bind_new_run(_source(plan), dict(options), environment=os.environ))
+    return await _drive(await bind_new_run(_source(plan), _checked(options, RunOptions), environment=os.environ))
 
 
 async def astream_plan(plan: PlanSource, **options: Unpack[RunOptions]) -> AsyncGenerator[Event, None]:
@@ -132,7 +132,7 @@ def resume_run(run_id: str = "last", **options: Unpack[CommonOptions]) -> RunRes
 
 async def aresume_run(run_id: str = "last", **options: Unpack[CommonOptions]) -> RunResult:
     """`resume_run` as a coroutine."""
-    return await _drive(await bind_resumed_run(run_id, dict(options), environment=os.environ))
+    return await _drive(await bind_resumed_run(run_id, _checked(options, CommonOptions), environment=os.environ))
 
 
 def recall_result(run_id: str = "last", *, store: Path | str | None = None) -> str | None:
@@ -152,7 +152,7 @@ def build_graph(plan: PlanSource, **options: Unpack[RunOptions]) -> Any:
     `stream_mode="custom"`. Raises what `run_plan` raises, when it is invoked.
     """
     graph = importlib.import_module("orchestrator.engine.graph")
-    return graph.build_graph(lambda: bind_new_run(_source(plan), dict(options), environment=os.environ))
+    return graph.build_graph(lambda: bind_new_run(_source(plan), _checked(options, RunOptions), environment=os.environ))
 
 
 async def _drive(session: RunSession) -> RunResult:
@@ -166,6 +166,11 @@ async def _drive(session: RunSession) -> RunResult:
         raise
     assert session.result is not None
     return session.result
+
+
+def _checked(options: Mapping[str, Any], kind: type[CommonOptions]) -> dict[str, Any]:
+    check_options(options, known=kind.__annotations__)
+    return dict(options)
 
 
 def _source(plan: PlanSource) -> Path | dict[str, Any] | Plan:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
+import math
+import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +16,7 @@ from typing import Any
 from orchestrator.engine.clock import Clock
 from orchestrator.engine.control import RunControl
 from orchestrator.engine.gate import Bounds
-from orchestrator.engine.recall import reload_workload
+from orchestrator.engine.recall import reload_workload, stitch_record
 from orchestrator.engine.reuse import ReuseRules
 from orchestrator.engine.session import RunSession
 from orchestrator.engine.settings import RunSettings, Surroundings
@@ -29,11 +32,14 @@ from orchestrator.store import RunRecord, open_store
 DEFAULT_STORE = Path(".orchestrate") / "store.db"
 """In the current folder."""
 
+MAX_CONCURRENCY = 256
+"""As for `limits.max_concurrency` in a plan."""
+
 NO_FILE = "-"
 """As an output: no file at all."""
 
 Options = Mapping[str, Any]
-"""The options of `api.RunOptions`, already checked by their type there."""
+"""The options of `api.RunOptions`, checked there by `check_options`."""
 
 
 async def bind_new_run(
@@ -46,15 +52,17 @@ async def bind_new_run(
         load_plan, plan, inputs=options.get("inputs") or {}, root=root, base_dir=base_dir
     )
     only, until = tuple(options.get("only") or ()), tuple(options.get("until") or ())
-    if only or until:
-        workload = select(workload, only=only, until=until)
     redo = tuple(options.get("redo") or ())
     _require_chunks(workload, redo)
-    output = _output(workload, options.get("output"), default=bool(options.get("default_output")))
+    if only or until:
+        workload = select(workload, only=only, until=until)
+    output = _output(
+        workload, options.get("output"), default=bool(options.get("default_output")), selected=bool(only or until)
+    )
     kept = {
         "runner": _runner_name(options.get("runner")),
-        "claude": _text(options.get("claude")),
-        "output": NO_FILE if output is None else str(output),
+        "claude": _text(_program(options.get("claude"))),
+        "output": _kept_output(options.get("output"), output),
         "max_concurrency": options.get("max_concurrency"),
         "max_cost_usd": options.get("max_cost_usd"),
         "wait_for_limits": options.get("wait_for_limits", True),
@@ -64,7 +72,9 @@ async def bind_new_run(
         "until": until,
         "root": _text(root),
         "is_file": isinstance(plan, Path),
+        "stitch": stitch_record(workload),
     }
+    _require_text(str(workload.path), kept["output"], kept["claude"], str(base_dir), *workload.files)
     clock = Clock()
     now = clock.iso()
     record = RunRecord(
@@ -88,7 +98,7 @@ async def bind_new_run(
 
 async def bind_resumed_run(run_id: str, options: Options, *, environment: Mapping[str, str]) -> RunSession:
     """A session that continues a run. Raises `UnknownRunError`, `PlanChangedError`, `PlanError` or `StoreError`."""
-    store = open_store(Path(options.get("store") or DEFAULT_STORE))
+    store = open_store(_store_path(options))
     record = store.run(store.resolve(run_id))
     kept = dict(record.options)
     workload = await asyncio.to_thread(reload_workload, record)
@@ -98,9 +108,9 @@ async def bind_resumed_run(run_id: str, options: Options, *, environment: Mappin
     if options.get("runner") is not None:
         kept["runner"] = _runner_name(options["runner"])
     if options.get("claude") is not None:
-        kept["claude"] = str(options["claude"])
-    if options.get("output") is not None:
-        kept["output"] = str(_output(workload, options["output"], default=False) or NO_FILE)
+        kept["claude"] = _text(_program(options["claude"]))
+    if options.get("output") not in (None, NO_FILE):
+        kept["output"] = str(_output(workload, options["output"], default=False))
     record = replace(record, options=kept)
     return _session(workload, record, resumed=True, options=options, environment=environment, clock=Clock())
 
@@ -122,19 +132,19 @@ def _session(
         runner = choose_runner(kept["runner"], claude=claude, environment=environment if chosen is None else chosen)
     on_event = options.get("on_event")
     settings = RunSettings(
-        max_concurrency=kept["max_concurrency"] or limits.max_concurrency,
-        max_cost_usd=kept["max_cost_usd"] or limits.max_cost_usd,
+        max_concurrency=limits.max_concurrency if kept["max_concurrency"] is None else kept["max_concurrency"],
+        max_cost_usd=limits.max_cost_usd if kept["max_cost_usd"] is None else kept["max_cost_usd"],
         bounds=Bounds(
             max_wall_s=limits.max_wall_s,
             max_same_failure=limits.max_same_failure,
             wait_for_limits=kept["wait_for_limits"],
         ),
         rules=ReuseRules(fresh=kept["fresh"], redo=frozenset(kept["redo"])),
-        output=None if kept["output"] == NO_FILE else Path(kept["output"]),
+        output=_target(workload, kept["output"], options.get("output")),
         force=bool(options.get("force")),
     )
     surroundings = Surroundings(
-        store=open_store(Path(options.get("store") or DEFAULT_STORE), create=True),
+        store=open_store(_store_path(options), create=True),
         runner=runner,
         control=options.get("control") or RunControl(),
         clock=clock,
@@ -150,12 +160,69 @@ def _session(
     )
 
 
-def _output(workload: Workload, asked: Path | str | None, *, default: bool) -> Path | None:
+def _output(workload: Workload, asked: Path | str | None, *, default: bool, selected: bool = False) -> Path | None:
+    """Where a complete result belongs. A part of a plan does not replace an earlier result unless the call says so."""
     if asked is not None:
-        return None if str(asked) == NO_FILE else Path(asked).absolute()
-    if workload.output is not None or not default:
-        return workload.output
-    return Path.cwd() / f"{workload.name}.result.{EXTENSIONS[workload.stitch_format]}"
+        return None if str(asked) == NO_FILE else Path(os.path.realpath(asked))
+    output = workload.output
+    if output is None and default:
+        output = Path.cwd() / f"{workload.name}.result.{EXTENSIONS[workload.stitch_format]}"
+    if output is not None and selected and output.exists():
+        output = output.with_name(f"{output.stem}.selected{output.suffix}")
+    return output
+
+
+def _kept_output(asked: Path | str | None, output: Path | None) -> str | None:
+    """What a resume is to know: a file, "-" when the call said so, None when nothing was said and no file wanted."""
+    if output is not None:
+        return str(output)
+    return NO_FILE if str(asked) == NO_FILE else None
+
+
+def _target(workload: Workload, kept: str | None, asked: Path | str | None) -> Path | None:
+    """The output of this process. Raises `UsageError` when it would overwrite what the run is made of."""
+    if kept in (None, NO_FILE) or str(asked) == NO_FILE:
+        return None
+    output = Path(kept)
+    _require_text(kept)
+    sources = [workload.path, *(each.path for each in workload.inputs.values())]
+    if any(source is not None and source.resolve() == output for source in sources):
+        raise UsageError(f"{output} is what the run is made of; choose another file with -o")
+    return output
+
+
+def _store_path(options: Options) -> Path:
+    store = options.get("store")
+    return Path(store) if store else Path(options.get("base_dir") or Path.cwd()) / DEFAULT_STORE
+
+
+def _program(claude: Path | str | None) -> Path | None:
+    """A path as it is from every folder; a bare name is looked for on PATH."""
+    if claude is None or (Path(claude).name == str(claude) and not Path(claude).exists()):
+        return Path(claude) if claude is not None else None
+    return Path(claude).absolute()
+
+
+def _require_text(*texts: str | None) -> None:
+    """Names that are no text can neither be stored nor shown."""
+    for text in texts:
+        try:
+            (text or "").encode("utf-8")
+        except UnicodeEncodeError:
+            raise UsageError(f"the name {text!a} is not UTF-8; rename it") from None
+
+
+def check_options(options: Options, *, known: Collection[str]) -> None:
+    """Refuse what a caller cannot have meant. Raises `UsageError`."""
+    for name in options:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            raise UsageError(f"there is no option {name!r}" + (f"; did you mean {near[0]}?" if near else ""))
+    concurrency, cost = options.get("max_concurrency"), options.get("max_cost_usd")
+    if concurrency is not None and (type(concurrency) is not int or not 1 <= concurrency <= MAX_CONCURRENCY):
+        raise UsageError(f"max_concurrency must be a whole number from 1 to {MAX_CONCURRENCY}, not {concurrency!r}")
+    if cost is not None and not (isinstance(cost, int | float) and math.isfinite(cost) and cost > 0):
+        raise UsageError(f"max_cost_usd must be a number above 0, not {cost!r}")
 
 
 def _absolute(path: Path | str | None) -> Path | None:

@@ -51,9 +51,12 @@ class Attempts:
         self._clock = clock
         self._on_ended = on_ended
 
-    def start(self, chunk: Chunk, *, prompt: str, context: str) -> Request:
-        """Begin the chunk's next attempt; after each timeout it gets twice the time."""
-        tries = self.of.setdefault(chunk.id, Tries())
+    def start(self, chunk: Chunk, *, prompt: str, context: str, earlier: int) -> Request:
+        """Begin the chunk's next attempt; after each timeout it gets twice the time.
+
+        `earlier` attempts were made by processes before this one.
+        """
+        tries = self.of.setdefault(chunk.id, Tries(number=earlier))
         tries.number += 1
         tries.used += 1
         tries.started_s = self._clock.monotonic_s()

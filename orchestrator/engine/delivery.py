@@ -6,25 +6,35 @@ import asyncio
 from pathlib import Path
 
 from orchestrator.engine.journal import Journal
-from orchestrator.engine.output import PartialFile, incomplete_path, partial_path, sha256_of, write_atomically
+from orchestrator.engine.output import (
+    PartialFile,
+    incomplete_path,
+    is_ours,
+    partial_path,
+    sha256_of,
+    write_atomically,
+)
 from orchestrator.engine.render import Known
 from orchestrator.engine.stitch import Stitched, flat_ids, stitch
 from orchestrator.errors import OutputWriteError
 from orchestrator.events import RunStitched
 from orchestrator.plan.workload import Workload
 from orchestrator.store import Writes
+from orchestrator.store.reads import output_hashes
 
 
 class Delivery:
-    """The files of one run. `output` is where a complete result belongs, None when no file is wanted.
+    """The files of one run. `output` is where a complete result belongs, None when no file is wanted; with `force` it
+    may overwrite what is not ours.
 
     `written` is the file that holds the result, once there is one.
     """
 
-    def __init__(self, workload: Workload, known: Known, *, output: Path | None, journal: Journal) -> None:
+    def __init__(self, workload: Workload, known: Known, *, output: Path | None, force: bool, journal: Journal) -> None:
         self._workload = workload
         self._known = known
         self._output = output
+        self._force = force
         self._journal = journal
         self._partial: PartialFile | None = None
         self.stitched = Stitched(text="", data=None, gaps=workload.stitch_chunks)
@@ -37,11 +47,12 @@ class Delivery:
             path = partial_path(self._output)
             await self._journal.ask(Writes.put_output(str(path), sha256="", run_id=self._journal.run_id))
             self._partial = PartialFile(path)
+            self._partial.remove()
 
     def update(self) -> None:
         """A chunk came to its end."""
         if self._partial is not None:
-            ids = flat_ids(self._workload.stitch_chunks, self._known)
+            ids = flat_ids(self._workload.stitch_chunks, self._known.members)
             self._partial.update(ids, answers=self._known.answers, gaps=self._known.gaps)
 
     async def deliver(self, *, complete: bool) -> None:
@@ -51,21 +62,39 @@ class Delivery:
         """
         self.stitched = await asyncio.to_thread(stitch, self._workload, self._known)
         if self._output is not None:
-            target = self._output if complete else incomplete_path(self._output)
-            content = self.stitched.text.encode("utf-8", "surrogatepass")
-            # Noted before it is written: whatever a crash leaves there is then known to be ours.
-            note = Writes.put_output(str(target), sha256=sha256_of(content), run_id=self._journal.run_id)
-            await self._journal.ask(note)
-            try:
-                await asyncio.to_thread(write_atomically, target, content)
-            except OSError as error:
-                raise OutputWriteError(target, reason=error.strerror or str(error)) from error
-            self.written = target
+            self.written = self._output if complete else incomplete_path(self._output)
+            await self._write(self.written, self.stitched.text.encode("utf-8", "surrogatepass"))
+            if complete:
+                await self._tidy(incomplete_path(self._output))
             if self._partial is not None:
                 self._partial.remove()
+                self._journal.do(Writes.forget_output(str(self._partial.path)))
         self._journal.append(
             RunStitched,
             path=str(self.written) if self.written else None,
             chars=len(self.stitched.text),
             gaps=self.stitched.gaps,
         )
+
+    async def _write(self, target: Path, content: bytes) -> None:
+        known = await self._hashes(target)
+        if not self._force and not is_ours(target, written=lambda _: known):
+            self.written = None
+            raise OutputWriteError(target, reason="it was changed while the run went on")
+        # Noted before it is written: whatever a crash leaves there is then known to be ours.
+        note = Writes.put_output(str(target), sha256=sha256_of(content), run_id=self._journal.run_id)
+        await self._journal.ask(note)
+        try:
+            await asyncio.to_thread(write_atomically, target, content)
+        except OSError as error:
+            self.written = None
+            raise OutputWriteError(target, reason=error.strerror or str(error)) from error
+
+    async def _tidy(self, incomplete: Path) -> None:
+        """An earlier result with gaps is out of date now; what somebody else wrote there stays."""
+        known = await self._hashes(incomplete)
+        if is_ours(incomplete, written=lambda _: known):
+            await asyncio.to_thread(incomplete.unlink, missing_ok=True)
+
+    async def _hashes(self, path: Path) -> frozenset[str]:
+        return await self._journal.ask(lambda connection: output_hashes(connection, str(path)))

@@ -203,7 +203,12 @@ class Executor:
         self._budget.reserve(chunk_id)
         self._call_numbers[chunk_id] = self._pace.started()
         self._unsettled += 1
-        request = self._attempts.start(chunk, prompt=self._lookup.prompt(chunk_id), context=self._lookup.context)
+        request = self._attempts.start(
+            chunk,
+            prompt=self._lookup.prompt(chunk_id),
+            context=self._lookup.context,
+            earlier=self._ledger.records[chunk_id].attempts,
+        )
         self._ledger.started(
             chunk,
             attempt=request.attempt,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 from orchestrator.engine.budget import Budget
 from orchestrator.engine.clock import Clock, to_iso
@@ -41,14 +40,15 @@ class Gate:
         self._mailbox = mailbox
         self._clock = clock
         self._paused = False
+        self._paused_at_s = self._paused_s = 0.0
+        self._wall_waits = False
         self._canary = False
         self._same_failure = ("", 0)
 
     def begin(self) -> None:
         """Start the clocks."""
         if self._bounds.max_wall_s is not None:
-            reached = partial(self.stop, "stopped", f"the time limit of {self._bounds.max_wall_s:g} s is reached")
-            self._mailbox.post_after(self._bounds.max_wall_s, reached)
+            self._mailbox.post_after(self._bounds.max_wall_s, self._wall_reached)
         if self._bounds.paused_until_s is not None and self._bounds.paused_until_s > self._clock.epoch_s():
             self._pause(self._bounds.paused_until_s, "usage limit")
 
@@ -60,7 +60,8 @@ class Gate:
             return True
         if not running and self._budget.max_cost_usd is not None:
             limit = self._budget.max_cost_usd
-            self.stop("stopped", f"the cost limit of ${limit:.2f} is reached; raise it with --max-cost")
+            shown = f"{limit:.2f}" if limit >= 0.01 else f"{limit:g}"
+            self.stop("stopped", f"the cost limit of ${shown} is reached; raise it with --max-cost")
         return False
 
     def stop(self, stop_class: StopClass, reason: str) -> None:
@@ -92,13 +93,28 @@ class Gate:
         elif not self._paused:
             self._pause(until_s, message)
 
+    def _wall_reached(self) -> None:
+        """The time is over, unless a part of it was a pause."""
+        if self._paused:
+            self._wall_waits = True
+        elif self._paused_s:
+            left_s, self._paused_s = self._paused_s, 0.0
+            self._mailbox.post_after(left_s, self._wall_reached)
+        else:
+            self.stop("stopped", f"the time limit of {self._bounds.max_wall_s:g} s is reached")
+
     def _pause(self, until_s: float, reason: str) -> None:
         self._paused = True
+        self._paused_at_s = self._clock.monotonic_s()
         self._journal.append(RunPaused, reason=reason, until=to_iso(until_s))
         self._mailbox.post_after(until_s - self._clock.epoch_s(), self._go_on)
 
     def _go_on(self) -> None:
         self._paused = False
+        self._paused_s += self._clock.monotonic_s() - self._paused_at_s
+        if self._wall_waits:
+            self._wall_waits = False
+            self._wall_reached()
         # One call goes first: if the limit still holds, only that one meets it.
         self._canary = True
         self._journal.append(RunContinued)

@@ -83,6 +83,23 @@ class Ledger:
         put = Writes.put_chunks(self._journal.run_id, records)
         self._journal.append(ChunksAdded, put, chunk_ids=tuple(record.chunk_id for record in records))
 
+    def lost(self, chunk_id: str, *, charge_usd: float) -> None:
+        """An attempt was under way when an earlier process of the run died: it is charged what was reserved for it."""
+        before = self.records[chunk_id]
+        self._journal.do(
+            self._write(replace(before, status="pending", cost_usd=before.cost_usd + charge_usd)),
+        )
+        attempt = AttemptRecord(
+            chunk_id=chunk_id,
+            attempt=before.attempts,
+            at=self._clock.iso(),
+            error_type="crash",
+            message="the process that ran it died",
+            elapsed_s=0.0,
+            cost_usd=charge_usd,
+        )
+        self._journal.do(Writes.add_attempt(self._journal.run_id, attempt))
+
     def started(self, chunk: Chunk, *, attempt: int, timeout_s: float, fingerprint: str, why: str) -> None:
         """An attempt begins."""
         chunk_id = chunk.id
@@ -109,6 +126,8 @@ class Ledger:
     def succeeded(self, chunk_id: str, reply: Reply, end: AttemptEnd, *, then: Callable[[], None]) -> None:
         """The answer is there; `then` is called when it is stored and told."""
         before = self.records[chunk_id]
+        # Half a character can neither be stored nor sent on.
+        reply = replace(reply, text=reply.text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
         self.work_s += end.elapsed_s
         record = replace(
             before,

@@ -34,23 +34,42 @@ def check_output(output: Path, *, written: Callable[[Path], frozenset[str]], for
     `written` gives the SHA-256 of all that runs wrote to a file ("" for one that grows). Raises
     `OutputExistsError`, or `UsageError` when the place cannot be written to.
     """
-    folder = output.parent
-    if output.is_dir() or not folder.is_dir():
-        problem = "is a folder" if output.is_dir() else f"cannot be written: there is no folder {folder}"
+    problem = _problem_of(output)
+    if problem:
         raise UsageError(f"{output} {problem}; choose another file with -o")
-    if not os.access(folder, os.W_OK):
-        raise UsageError(f"{output} cannot be written: the folder {folder} is read-only; choose another with -o")
     for path in (output, incomplete_path(output), partial_path(output)):
-        if force or not path.exists():
-            continue
-        known = written(path)
-        if "" not in known and (not path.is_file() or sha256_of(path.read_bytes()) not in known):
+        if not force and not is_ours(path, written=written):
             raise OutputExistsError(path)
+
+
+def _problem_of(output: Path) -> str:
+    folder = output.parent
+    try:
+        if output.is_dir():
+            return "is a folder"
+        if output.exists() and not output.is_file():
+            return "is no regular file"
+        if not folder.is_dir():
+            return f"cannot be written: there is no folder {folder}"
+        longest = len(os.fsencode(_beside(incomplete_path(output)).name))
+        if longest > os.pathconf(folder, "PC_NAME_MAX"):
+            return "cannot be written: its name is too long"
+    except OSError as error:
+        return f"cannot be written: {error.strerror}"
+    return "" if os.access(folder, os.W_OK) else f"cannot be written: the folder {folder} is read-only"
+
+
+def is_ours(path: Path, *, written: Callable[[Path], frozenset[str]]) -> bool:
+    """Whether nothing stands there, or what stands there is what a run wrote."""
+    if not path.exists():
+        return True
+    known = written(path)
+    return "" in known or (path.is_file() and sha256_of(path.read_bytes()) in known)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
     """`path` holds all of `content` or what it held before, whatever happens. Raises `OSError`."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    beside = _beside(path)
     try:
         with beside.open("xb") as file:
             file.write(content)
@@ -65,6 +84,10 @@ def write_atomically(path: Path, content: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
 
 
 class PartialFile:
@@ -97,7 +120,6 @@ class PartialFile:
         self._written = end
 
     def remove(self) -> None:
-        """The result itself exists now."""
-        if self._written:
-            with contextlib.suppress(OSError):
-                self.path.unlink(missing_ok=True)
+        """Nothing is to be read there: the run has only begun, or the result itself exists."""
+        with contextlib.suppress(OSError):
+            self.path.unlink(missing_ok=True)

@@ -7,17 +7,26 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.engine.groups import known_from
-from orchestrator.engine.stitch import Stitched, stitch
+from orchestrator.engine.stitch import Stitched, stitch, stitch_plainly
 from orchestrator.errors import PlanChangedError
 from orchestrator.plan.load import StdinText, load_plan, select
 from orchestrator.plan.workload import Workload
 from orchestrator.store import ChunkRecord, RunRecord, Store
 
 
+def stitch_record(workload: Workload) -> dict[str, Any]:
+    """What is kept of a plan so that its result can be put together again without it."""
+    return {
+        "chunks": workload.stitch_chunks,
+        "format": workload.stitch_format,
+        "template": workload.stitch_template is not None,
+    }
+
+
 def recall_result(store: Store, run_id: str) -> Stitched | None:
     """The result of a run as its stored answers make it, or None when it has no answer. Nothing is started.
 
-    Raises `UnknownRunError`, and `PlanChangedError` when the plan or an input is no longer what the run began with.
+    Raises `UnknownRunError`. A result with a template of its own needs the plan as it was: `PlanChangedError`.
     """
     record = store.run(store.resolve(run_id))
     chunks = store.chunks(record.run_id)
@@ -28,9 +37,19 @@ def recall_result(store: Store, run_id: str) -> Stitched | None:
             answers[chunk.chunk_id] = answer.text
     if not answers:
         return None
-    workload = reload_workload(record)
     gaps = {chunk.chunk_id: _reason(chunk) for chunk in chunks if chunk.chunk_id not in answers}
-    return stitch(workload, known_from(workload, answers=answers, gaps=gaps))
+    kept = record.options["stitch"]
+    if kept["template"]:
+        workload = reload_workload(record)
+        return stitch(workload, known_from(workload, answers=answers, gaps=gaps))
+    ids = [chunk.chunk_id for chunk in chunks]
+    return stitch_plainly(
+        kept["chunks"],
+        kept["format"],
+        answers=answers,
+        gaps=gaps,
+        members=lambda name: () if name in ids else tuple(each for each in ids if each.startswith(f"{name}[")),
+    )
 
 
 def reload_workload(record: RunRecord) -> Workload:
@@ -39,6 +58,9 @@ def reload_workload(record: RunRecord) -> Workload:
     Raises `PlanChangedError` when any of it changed since, and `PlanError` when it cannot be read any more.
     """
     kept = record.options
+    if record.plan_path is not None and not Path(record.plan_path).exists():
+        gone = f"the plan file {record.plan_path} (it is gone)"
+        raise PlanChangedError(record.run_id, changed=[gone], command="orchestrate PLAN")
     workload = load_plan(
         _stored_plan(record),
         inputs=_given_again(record),
@@ -83,8 +105,9 @@ def _changes(record: RunRecord, workload: Workload) -> list[str]:
     names = sorted({*record.inputs, *workload.inputs})
     for name in names:
         before, now = record.inputs.get(name), workload.inputs.get(name)
-        known = now is not None and now.path is not None and str(now.path) in changed
-        if not known and (before is None or now is None or before["sha256"] != now.sha256):
+        # What the plan itself names is among the files.
+        in_plan = now is not None and now.given == "plan" and now.path is not None
+        if not in_plan and (before is None or now is None or before["sha256"] != now.sha256):
             changed.append(f"input {name}")
     return changed
 

@@ -83,7 +83,11 @@ def run_status(workload: Workload, known: Known, *, stop_class: StopClass) -> Ru
         return "complete"
     if stop_class:
         return "stopped"
-    return "partial" if any(each in known.answers for each in flat_ids(workload.stitch_chunks, known)) else "failed"
+    return (
+        "partial"
+        if any(each in known.answers for each in flat_ids(workload.stitch_chunks, known.members))
+        else "failed"
+    )
 
 
 def make_result(

@@ -95,7 +95,11 @@ class RunSession:
         )
         self._groups = Groups(self._workload, ledger=self._ledger, own=own)
         self._delivery = Delivery(
-            self._workload, self._groups.known, output=self._settings.output, journal=self._journal
+            self._workload,
+            self._groups.known,
+            output=self._settings.output,
+            force=self._settings.force,
+            journal=self._journal,
         )
         self._announce(records)
         await self._journal.flush()
@@ -187,9 +191,12 @@ class RunSession:
 
     async def execute(self) -> None:
         """Run what can run; returns when all is done or the run has to stop. Raises `StoreError`."""
-        if self._settings.output is not None:
-            await self._delivery.begin()
+        await self._delivery.begin()
         expected = self._estimate.chunks
+        for record in list(self._ledger.records.values()):
+            if record.status == "running":
+                each = expected.get(record.chunk_id)
+                self._ledger.lost(record.chunk_id, charge_usd=each.cost_usd if each is not None else 0.0)
         self._executor = Executor(
             self._workload,
             groups=self._groups,

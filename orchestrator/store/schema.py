@@ -100,6 +100,8 @@ def _ensure_tables(connection: sqlite3.Connection, path: Path, *, create: bool) 
         except BaseException:
             connection.execute("ROLLBACK")
             raise
+    if version == 0 and not create and not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        raise StoreError(f"the store {path} is empty; run a plan first, or name another file with --store")
     if _pragma(connection, "application_id") != APPLICATION_ID:
         raise StoreError(f"{path} is not a store of orchestrate; name another file with --store")
 

@@ -117,7 +117,7 @@ def open_store(path: Path, *, create: bool = False) -> Store:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         except OSError as error:
             raise StoreError(
-                f"cannot make the store {path}: {error.strerror}; name another file with --store"
+                f"cannot open the store {path}: {error.strerror}; make it writable, or name another file with --store"
             ) from error
     connect(path, create=create).close()
     return Store(path)

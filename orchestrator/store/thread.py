@@ -86,6 +86,13 @@ class StoreThread:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
-        except sqlite3.Error as error:
-            return StoreError(f"cannot write to the store {self._path}: {error}; free space there, then resume the run")
+        except Exception as error:
+            # Whatever a job stumbles over, those who wait for it have to be told, and the thread has to live on.
+            return StoreError(f"cannot write to the store {self._path}: {error}; {_remedy(error)}, then resume the run")
         return None
+
+
+def _remedy(error: Exception) -> str:
+    if "readonly" in str(error):
+        return "make the file and its folder writable"
+    return "free space there" if "full" in str(error) or "I/O" in str(error) else "put that right"

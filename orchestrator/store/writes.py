@@ -119,6 +119,15 @@ class Writes:
         return work
 
     @staticmethod
+    def forget_output(path: str) -> Work:
+        """Whatever stands there from now on is not ours."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM outputs WHERE path = ?", (path,))
+
+        return work
+
+    @staticmethod
     def put_output(path: str, *, sha256: str, run_id: str) -> Work:
         """The run is about to write a file with this content."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,12 @@ def test_a_place_that_cannot_be_written_is_refused_before_anything_is_paid(tmp_p
         check(tmp_path)
     with pytest.raises(UsageError, match="there is no folder"):
         check(tmp_path / "no" / "guide.md")
+    for length in (236, 300):
+        with pytest.raises(UsageError, match="too long"):
+            check(tmp_path / f"{'a' * length}.md")
+    os.mkfifo(tmp_path / "fifo.md")
+    with pytest.raises(UsageError, match="no regular file"):
+        check(tmp_path / "fifo.md", force=True)
 
 
 def test_a_failed_write_leaves_the_earlier_file_and_nothing_beside_it(tmp_path: Path) -> None:

@@ -179,6 +179,29 @@ def test_jobs_that_share_a_commit_are_stored_with_all_of_it_or_not_at_all(tmp_pa
     assert store.events("r1") == []
 
 
+def test_a_job_that_stumbles_over_anything_is_told_and_the_thread_lives_on(tmp_path: Path) -> None:
+    """Half a character can not be stored: an error for its own commit, nothing for the next."""
+    store = open_store(tmp_path / "store.db", create=True)
+    with pytest.raises(StoreError, match="surrogates"):
+        do(store, Writes.add_event("r1", 0, "\ud800"))
+    thread = store.start_thread()
+    outcomes: list[StoreError | None] = []
+    done = threading.Event()
+
+    def note(_: object, error: StoreError | None) -> None:
+        outcomes.append(error)
+        if len(outcomes) == 2:
+            done.set()
+
+    thread.submit(Writes.add_event("r1", 0, "\ud800"), note)
+    assert done.wait(0.2) is False
+    thread.submit(Writes.add_event("r1", 0, "{}"), note)
+    assert done.wait(10)
+    thread.close()
+    assert isinstance(outcomes[0], StoreError)
+    assert outcomes[1] is None
+
+
 def test_two_processes_make_one_store_together(tmp_path: Path) -> None:
     """Both open and write at once; nothing is lost."""
     path = tmp_path / "new" / "store.db"
