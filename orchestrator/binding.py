@@ -59,7 +59,7 @@ async def bind_new_run(
     output = _output(
         workload, options.get("output"), default=bool(options.get("default_output")), selected=bool(only or until)
     )
-    kept = {
+    kept: dict[str, Any] = {
         "runner": _runner_name(options.get("runner")),
         "claude": _text(_program(options.get("claude"))),
         "output": _kept_output(options.get("output"), output),
