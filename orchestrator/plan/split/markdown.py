@@ -6,6 +6,7 @@ fences, tables, HTML and front matter are single blocks. Headings count outside 
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 
@@ -30,9 +31,19 @@ _TABLE_RULE = re.compile(r" {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\
 _CELL_END = re.compile(r"(?<!\\)\|")
 _QUOTE = re.compile(r" {0,3}> ?")
 _ITEM = re.compile(r"( {0,3}(?:[-*+]|(\d{1,9})[.)]))( +|$)")
-_HTML = re.compile(r" {0,3}<(?:/?[A-Za-z][\w-]*(?:[\s>]|/>|$))")
+_HTML = re.compile(r" {0,3}</?[A-Za-z][\w-]*(?:\s[^<>]*)?/?>[ \t]*$")
+_HTML_BLOCK = re.compile(
+    r" {0,3}</?(?:address|article|aside|base|basefont|blockquote|body|caption|center|col|colgroup|dd|details|dialog|"
+    r"dir|div|dl|dt|fieldset|figcaption|figure|footer|form|frame|frameset|h[1-6]|head|header|hr|html|iframe|legend|li|"
+    r"link|main|menu|menuitem|nav|noframes|ol|optgroup|option|p|param|search|section|summary|table|tbody|td|tfoot|th|thead|"
+    r"title|tr|track|ul)(?:[ \t]|/?>|$)",
+    re.I,
+)
 _RAW = (
-    (re.compile(r" {0,3}<(?:script|pre|style|textarea)(?:[\s>]|$)", re.I), re.compile(r"</(?:script|pre|style|textarea)>", re.I)),
+    (
+        re.compile(r" {0,3}<(?:script|pre|style|textarea)(?:[\s>]|$)", re.I),
+        re.compile(r"</(?:script|pre|style|textarea)>", re.I),
+    ),
     (re.compile(r" {0,3}<!--"), re.compile(r"-->")),
     (re.compile(r" {0,3}<\?"), re.compile(r"\?>")),
     (re.compile(r" {0,3}<!\[CDATA\["), re.compile(r"\]\]>")),
@@ -56,7 +67,7 @@ def _with_ends(blocks: list[Block], text: str) -> list[Block]:
     if not blocks:
         return [Block(0, "paragraph", BLOCK, end=len(text))] if text else []
     blocks[0].start = 0
-    for block, following in zip(blocks, blocks[1:], strict=False):
+    for block, following in itertools.pairwise(blocks):
         block.end = following.start
     blocks[-1].end = len(text)
     for block in blocks:
@@ -162,12 +173,14 @@ class _Scan:
 
     def _new_line(self, line: Line, matched: int, rest: str) -> None:
         in_paragraph = self._open is not None and self._open.kind == "paragraph"
+        if self._open and self._open.kind == "HTML block" and matched == len(self._around) and rest.strip():
+            return
         opened, rest = _containers(rest, in_paragraph=in_paragraph and matched == len(self._around))
         if not rest.strip() and not opened:
             self._blank(matched)
             return
         indented = rest.startswith("    ")
-        if in_paragraph and not opened and matched < len(self._around) and self._is_text(rest, in_paragraph=True):
+        if in_paragraph and not opened and matched < len(self._around) and self._is_text(rest):
             self._header = (0, "")
             return
         if matched < len(self._around) or opened:
@@ -181,7 +194,7 @@ class _Scan:
             return
         if self._open and self._open.kind == "indented code" and (indented or not rest.strip()):
             return
-        if self._open and (self._open.kind == "HTML block" or (self._open.kind in ("table", "paragraph") and self._is_text(rest, in_paragraph=True))):
+        if self._open and self._open.kind in ("table", "paragraph") and self._is_text(rest):
             self._header = (line.start, rest)
             return
         self._begin(line, self._kind(rest), rest, depth=depth, is_item=is_item)
@@ -214,8 +227,8 @@ class _Scan:
             return True
         return False
 
-    def _is_text(self, rest: str, *, in_paragraph: bool) -> bool:
-        return self._kind(rest, in_paragraph=in_paragraph) == "paragraph"
+    def _is_text(self, rest: str) -> bool:
+        return self._kind(rest, in_paragraph=True) == "paragraph"
 
     def _kind(self, rest: str, *, in_paragraph: bool = False) -> str:
         """What a line begins; in a paragraph some beginnings are just text."""
@@ -227,7 +240,11 @@ class _Scan:
             return "heading"
         if _RULE.match(rest):
             return "rule"
-        if any(start.match(rest) for start, _ in _RAW) or (not in_paragraph and _HTML.match(rest)):
+        if not rest.lstrip(" ").startswith("<"):
+            return "paragraph"
+        if any(start.match(rest) for start, _ in _RAW) or _HTML_BLOCK.match(rest):
+            return "HTML block"
+        if not in_paragraph and _HTML.match(rest):
             return "HTML block"
         return "paragraph"
 

@@ -53,7 +53,7 @@ def line_units(
 ) -> Iterator[tuple[Unit, int]]:
     """Lines of a block that alone exceeds the limit, with their counts; stronger after a blank line.
 
-    A cut between them is noted as one inside `what`.
+    A cut between them is noted as one inside `what`, unless that is empty.
     """
     strength, note, blank = 0, "", False
     for line in lines_of(text, start, end):
@@ -61,7 +61,7 @@ def line_units(
         unit = Unit(line.start, line.end, strength, note)
         yield from word_units(text, unit, max_tokens=max_tokens, count=count)
         strength = LINE + 1 if is_blank and not blank else LINE
-        note, blank = f"cut inside {what}, at a line end", is_blank
+        note, blank = f"cut inside {what}, at a line end" if what else "", is_blank
 
 
 def word_units(text: str, unit: Unit, *, max_tokens: int, count: Count) -> Iterator[tuple[Unit, int]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from orchestrator.plan.split.pieces import BLOCK, GLUED, WEAKEST_BLOCK, Block, Line, lines_of
+from orchestrator.plan.split.pieces import BLOCK, GLUED, LINE, WEAKEST_BLOCK, Block, Line, lines_of
 
 _DEFINITION = re.compile(
     r"(?:@|#\[|(?:(?:pub(?:lic)?|private|protected|internal|export|default|abstract|static|final|async|unsafe|const|"
@@ -32,13 +32,13 @@ _ANY_LANGUAGE = ('"""', "'''")
 def code_blocks(text: str, *, language: str | None) -> list[Block]:
     """The top-level blocks of `text`, which cover it: a line that is not indented, and what belongs below it."""
     quotes = _QUOTES.get((language or "").lower(), _ANY_LANGUAGE)
-    return _blocks(list(_code_lines(text, quotes)), top=True)
+    return _blocks(list(_code_lines(text, quotes)), depth=0)
 
 
-def inner_blocks(text: str, start: int, end: int) -> list[Block]:
-    """The blocks one step deeper inside a block: the first line, then each line at the least indentation below it."""
-    lines = [(line, _indent(line.text)) for line in lines_of(text, start, end)]
-    return _blocks(lines, top=False)
+def inner_blocks(text: str, block: Block) -> list[Block]:
+    """The blocks one step deeper inside `block`: its first line, then each line at the least indentation below it."""
+    lines = [(line, _indent(line.text)) for line in lines_of(text, block.start, block.end)]
+    return _blocks(lines, depth=block.depth + 1)
 
 
 def _code_lines(text: str, quotes: Sequence[str]) -> Iterator[tuple[Line, int | None]]:
@@ -66,7 +66,8 @@ def _indent(line: str) -> int | None:
     return len(line.expandtabs(8)) - len(line.expandtabs(8).lstrip()) if bare else None
 
 
-def _blocks(lines: list[tuple[Line, int | None]], *, top: bool) -> list[Block]:
+def _blocks(lines: list[tuple[Line, int | None]], *, depth: int) -> list[Block]:
+    top = depth == 0
     own = next((indent for _, indent in lines if indent is not None), 0)
     deeper = [indent for _, indent in lines[1:] if indent is not None and (top or indent > own)]
     least = 0 if top else min(deeper, default=0)
@@ -76,8 +77,8 @@ def _blocks(lines: list[tuple[Line, int | None]], *, top: bool) -> list[Block]:
         bare = line.text.strip()
         begins = indent is not None and indent <= least and not _CLOSING.match(bare)
         if begins or not blocks:
-            kind = "indented block" if top or len(blocks) else "line"
-            blocks.append(Block(line.start, kind, _strength(bare, after_blank, after_attached, top=top)))
+            strength = _strength(bare, after_blank, after_attached, depth=depth)
+            blocks.append(Block(line.start, "indented block", strength, depth=depth))
             after_attached = bool(_ATTACHED.match(bare))
         elif bare:
             after_attached = False
@@ -86,10 +87,10 @@ def _blocks(lines: list[tuple[Line, int | None]], *, top: bool) -> list[Block]:
     return blocks
 
 
-def _strength(bare: str, after_blank: bool, after_attached: bool, *, top: bool) -> int:
+def _strength(bare: str, after_blank: bool, after_attached: bool, *, depth: int) -> int:
     if after_attached and not after_blank:
         return GLUED
     defines = _DEFINITION.match(bare) or (after_blank and (_OPENING.match(bare) or _ATTACHED.match(bare)))
-    if top:
+    if depth == 0:
         return BLOCK + 2 if defines else BLOCK if after_blank else WEAKEST_BLOCK
-    return 6 if defines or after_blank else 5
+    return (WEAKEST_BLOCK - 1 if depth == 1 else LINE + 1) if defines or after_blank else LINE

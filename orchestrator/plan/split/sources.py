@@ -1,0 +1,171 @@
+"""Finding the files that a plan's patterns name, inside its root, without what `.gitignore` leaves out."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from orchestrator.plan.naming import did_you_mean
+from orchestrator.plan.paths import PathError, inside_root, read_plan_text
+from orchestrator.plan.split.ignoring import VCS_FOLDERS, IgnoreRules, rules_in
+from orchestrator.plan.split.pieces import SplitError
+
+MAX_FILES = 20_000
+"""Files of one input: a piece each would be more calls than a run can make."""
+
+_MAX_DEPTH = 64
+_NAMED_IN_MESSAGE = 5
+_MAGIC = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A file of text: its real path, and its name relative to the plan's folder, with slashes."""
+
+    path: Path
+    name: str
+
+
+def find_files(patterns: str | Sequence[str], *, base: Path, root: Path) -> tuple[FoundFile, ...]:
+    """The files that any pattern matches, sorted by name, each once.
+
+    Patterns are relative to `base`; `*` and `?` stay within a name, `**` is any number of folders, `[…]` a choice of
+    characters. What a `.gitignore` from `root` down leaves out is left out, as are the folders of version control.
+    Linked folders are not entered. Raises `SplitError` for a pattern that matches nothing or leaves the root, for a
+    link that leads outside, for a file that is no text, and for more than 20,000 files; its hint says what to do.
+    """
+    found: dict[str, FoundFile] = {}
+    for pattern in [patterns] if isinstance(patterns, str) else patterns:
+        search = _Search(pattern, base=base, root=root)
+        matches = search.run()
+        if not matches:
+            raise SplitError(f"{pattern!r} matches no file", hint=search.why_nothing())
+        found.update((each.name, each) for each in matches)
+        if len(found) > MAX_FILES:
+            raise SplitError(f"{pattern!r} matches more than {MAX_FILES:,} files", hint="name less of the folder")
+    _refuse_binary(found, base=base, root=root)
+    return tuple(found[name] for name in sorted(found))
+
+
+def _refuse_binary(found: dict[str, FoundFile], *, base: Path, root: Path) -> None:
+    refused: list[PathError] = []
+    for name in sorted(found):
+        try:
+            read_plan_text(name, base=base, root=root)
+        except PathError as problem:
+            refused.append(problem)
+    if refused:
+        told = "; ".join(problem.message for problem in refused[:_NAMED_IN_MESSAGE])
+        more = f"; and {len(refused) - _NAMED_IN_MESSAGE} more" if len(refused) > _NAMED_IN_MESSAGE else ""
+        raise SplitError(told + more, hint="name the text files alone, such as **/*.md, or list them in .gitignore")
+
+
+@dataclass(slots=True)
+class _Search:
+    """One pattern on its way through the folders."""
+
+    pattern: str
+    base: Path
+    root: Path
+    ignored: list[str] = field(default_factory=list[str])
+    _files: list[FoundFile] = field(default_factory=list[FoundFile])
+    _top: Path = Path()
+
+    def run(self) -> list[FoundFile]:
+        """All matching files. Enters the folder before the first special character alone."""
+        parts = [part for part in self.pattern.replace("\\", "/").split("/") if part not in ("", ".")]
+        if not parts or self.pattern.startswith(("/", "~")):
+            raise SplitError(f"{self.pattern!r} is not relative to the plan file", hint="such as src/**/*.py")
+        if ".." in parts[1:] and any(_MAGIC.search(part) for part in parts[: parts.index("..", 1)]):
+            raise SplitError(f"{self.pattern!r} goes up after a wildcard", hint="begin with the folder itself")
+        fixed = next((at for at, part in enumerate(parts) if _MAGIC.search(part)), len(parts) - 1)
+        try:
+            self._top = inside_root("/".join(parts[:fixed]) or ".", base=self.base, root=self.root)
+        except PathError as problem:
+            raise SplitError(problem.message, hint=problem.hint) from None
+        rules = self._rules_above()
+        if self._top.is_dir() and rules is not False:
+            prefix = "/".join(parts[:fixed])
+            self._enter(self._top, f"{prefix}/" if prefix else "", rules, _expression(parts[fixed:]), depth=0)
+        return self._files
+
+    def why_nothing(self) -> str:
+        """What to do about a pattern that matches nothing."""
+        if self.ignored:
+            return f".gitignore leaves out {self.ignored[0]!r}; copy it elsewhere, or change .gitignore"
+        if not self._top.is_dir():
+            near = self._top.parent
+            names = sorted(each.name for each in near.iterdir() if each.is_dir())[:1000] if near.is_dir() else []
+            return f"there is no folder {self._top.name!r} {did_you_mean(self._top.name, names)}".strip()
+        names = sorted(each.name for each in self._top.iterdir())[:3]
+        holds = f"it holds {', '.join(names)}" if names else "it is empty"
+        return f"the folder {self._top.name!r} is there, {holds}; `**/` looks in the folders below too"
+
+    def _rules_above(self) -> IgnoreRules | None | bool:
+        """The rules for the first folder; False when that is left out itself."""
+        rules, name, folder = None, "", self.root.resolve()
+        for part in self._top.relative_to(folder).parts:
+            rules = rules_in(folder, name=name, above=rules)
+            if part in VCS_FOLDERS or (rules and rules.leaves_out(name + part, is_folder=True)):
+                self.ignored.append(name + part)
+                return False
+            name, folder = f"{name}{part}/", folder / part
+        return rules
+
+    def _enter(
+        self, folder: Path, shown: str, above: IgnoreRules | bool | None, wanted: re.Pattern[str], *, depth: int
+    ) -> None:
+        """Everything in a folder whose name from the first folder on is wanted; `shown` names it from the base."""
+        name = f"{folder.relative_to(self.root.resolve()).as_posix()}/".removeprefix("./")
+        rules = rules_in(folder, name=name, above=above if isinstance(above, IgnoreRules) else None)
+        for entry in _entries(folder):
+            is_folder = entry.is_dir(follow_symlinks=False)
+            inner = entry.path[len(str(self._top)) :].lstrip("/").replace(os.sep, "/")
+            if (is_folder and entry.name in VCS_FOLDERS) or (not is_folder and not wanted.match(inner)):
+                continue
+            if rules and rules.leaves_out(name + entry.name, is_folder=is_folder):
+                if not is_folder or wanted.match(f"{inner}/"):
+                    self.ignored.append(name + entry.name)
+            elif is_folder and depth < _MAX_DEPTH:
+                self._enter(Path(entry.path), f"{shown}{entry.name}/", rules, wanted, depth=depth + 1)
+            elif entry.is_file():
+                self._take(shown + entry.name)
+            if len(self._files) > MAX_FILES:
+                return
+
+    def _take(self, name: str) -> None:
+        try:
+            self._files.append(FoundFile(inside_root(name, base=self.base, root=self.root), name))
+        except PathError as problem:
+            raise SplitError(problem.message, hint=f"remove the link; {problem.hint}") from None
+
+
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            yield from sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        raise SplitError(f"the folder {folder.name!r} cannot be read: {error.strerror}") from None
+
+
+def _expression(parts: Sequence[str]) -> re.Pattern[str]:
+    """What the names below the first folder have to look like."""
+    text = ""
+    for at, part in enumerate(parts):
+        is_last = at == len(parts) - 1
+        if part == "**":
+            text += ".*" if is_last else "(?:[^/]+/)*"
+        else:
+            text += _segment(part) + ("" if is_last else "/")
+    return re.compile(text + r"\Z", re.S)
+
+
+def _segment(part: str) -> str:
+    """One name, in which no wildcard matches a slash."""
+    pieces = re.split(r"(\*+|\?)", part)
+    stars = {"*": "[^/]*", "?": "[^/]"}
+    return "".join(stars[each[0]] if each and each[0] in stars else fnmatch.translate(each)[4:-3] for each in pieces)
