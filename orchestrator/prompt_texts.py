@@ -1,4 +1,4 @@
-"""The prompt texts of this package: Markdown files with named placeholders, kept out of the Python code."""
+"""The prompt texts of this package: Markdown files with named placeholders and JSON Schemas, kept out of the code."""
 
 from __future__ import annotations
 
@@ -20,11 +20,21 @@ def prompt_text(name: str) -> str:
 
     Raises `LookupError` when there is no such text, which means that the installation is broken.
     """
+    return _read(f"{name}.md").removesuffix("\n")
+
+
+@cache
+def json_text(name: str) -> str:
+    """The JSON text of `prompts/NAME.json`, a form that answers must have. Raises `LookupError` like `prompt_text`."""
+    return _read(f"{name}.json")
+
+
+def _read(name: str) -> str:
     for folder in _FOLDERS:
-        file = folder / f"{name}.md"
+        file = folder / name
         if file.is_file():
-            return file.read_bytes().decode("utf-8").removesuffix("\n")
-    raise LookupError(f"the prompt text {name}.md is in neither {_FOLDERS[0]} nor {_FOLDERS[1]}")
+            return file.read_bytes().decode("utf-8")
+    raise LookupError(f"the prompt text {name} is in neither {_FOLDERS[0]} nor {_FOLDERS[1]}")
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""YAML text to plain values, with the place of each: a strict subset, read from parser events in one pass.
+"""YAML text to plain values, with the place of each: a strict subset, read from parser events in one pass. And back.
 
 The values are built from events, not by the library's composer: it recurses (30,000 brackets crash the interpreter),
 takes duplicate keys, and expands aliases without bound. Scalars are those of YAML 1.2.
@@ -7,7 +7,7 @@ takes duplicate keys, and expands aliases without bound. Scalars are those of YA
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NoReturn, cast
 
@@ -269,3 +269,42 @@ def _syntax_hint(what: str, line: str) -> str:
     if "%" in line or "{" in line or "@" in line or "`" in line:
         return "a text that begins with one of { [ % @ ` or * & ! needs quotes, or a block after `|`"
     return "check quotes, brackets and indentation near this place"
+
+
+def plan_to_yaml(plan: Mapping[str, Any], *, comment: str = "") -> str:
+    """The plan as YAML for people: keys in their order, texts of several lines as blocks, `comment` above all.
+
+    `read_yaml` reads the same values from it, of any plain values (texts, numbers, true, false, none, lists,
+    mappings) without half characters.
+    """
+    text: str = yaml.dump(plan, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH)
+    lines = [f"# {line}".rstrip() for line in comment.splitlines()]
+    return "\n".join([*lines, text])
+
+
+_WIDTH = 110
+_BLOCK = re.compile("[^\t\r\x85\u2028\u2029]*")
+_KEPT_PLAIN = re.compile("[\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd]*")
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes no aliases, and indents lists inside mappings."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, indentless=False)
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> Any:
+    """A block where that is exact; quotes where a plain scalar would be read as something else than this text."""
+    style = None
+    if "\n" in text.strip("\n") and _BLOCK.fullmatch(text) and _KEPT_PLAIN.fullmatch(text):
+        style = "|"
+    elif _scalar(text) is not text or not _KEPT_PLAIN.fullmatch(text):
+        style = '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)  # pyright: ignore[reportUnknownMemberType]
+
+
+_Dumper.add_representer(str, _represent_text)  # pyright: ignore[reportUnknownMemberType]
