@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from orchestrator.engine.attempts import Attempts, Outcome
 from orchestrator.engine.budget import Budget
+from orchestrator.engine.ceilings import Continuations
 from orchestrator.engine.clock import Clock
 from orchestrator.engine.control import RunControl, StopLevel
 from orchestrator.engine.forecast import Forecast
@@ -25,7 +27,8 @@ from orchestrator.engine.pace import Pace
 from orchestrator.engine.policy import OVERLOADS, TIMEOUTS, GiveUp, Pause, Retry, StopClass, StopRun, react
 from orchestrator.engine.progress import ProgressMeter
 from orchestrator.engine.reuse import ReuseRules
-from orchestrator.engine.schedule import FinalStatus, Schedule, Skip
+from orchestrator.engine.schedule import FinalStatus, Schedule
+from orchestrator.engine.unfolding import Unfolding
 from orchestrator.errors import StoreError
 from orchestrator.plan.values import RenderTooLarge
 from orchestrator.plan.workload import Workload
@@ -59,8 +62,8 @@ class Executor:
         meter: ProgressMeter,
         on_finished: Callable[[], None],
     ) -> None:
-        self._groups = groups
         self._chunks = groups.known.chunks
+        self._unfolding = Unfolding(groups, schedule=schedule, ledger=ledger, meter=meter)
         self._schedule = schedule
         self._ledger = ledger
         self._journal = journal
@@ -87,6 +90,7 @@ class Executor:
         self._attempts = Attempts(
             runner, journal=journal, mailbox=self._mailbox, clock=clock, on_ended=self._on_attempt_ended
         )
+        self._continuations = Continuations()
         self._pace = Pace(schedule.max_concurrency)
         self._call_numbers: dict[str, int] = {}
         self._unsettled = 0
@@ -170,33 +174,31 @@ class Executor:
 
     def _go_on(self, node_id: str) -> None:
         """All that a node waited for is there."""
-        if self._groups.is_virtual(node_id):
-            self._unfold(node_id)
+        if self._unfolding.is_virtual(node_id):
+            for chunk_id, reason in self._unfolding.open(node_id).items():
+                self._fail(chunk_id, FailureClass.TOO_LONG.value, reason)
+        elif self._unfolding.is_split(node_id):
+            self._join(node_id)
+        else:
+            try:
+                self._lookup.begin(node_id)
+            except RenderTooLarge as problem:
+                self._fail(node_id, FailureClass.TOO_LONG.value, str(problem))
+
+    def _join(self, chunk_id: str) -> None:
+        joined = self._unfolding.joined(chunk_id)
+        if isinstance(joined, str):
+            self._fail(chunk_id, FailureClass.TOO_LONG.value, f"its part {joined} has no answer")
             return
-        try:
-            self._lookup.begin(node_id)
-        except RenderTooLarge as problem:
-            self._fail(node_id, FailureClass.TOO_LONG.value, str(problem))
+        self._unsettled += 1
+        self._store(
+            joined, AttemptEnd(attempt=self._attempts.of[chunk_id].number, elapsed_s=0.0, charge_usd=0.0), chunk_id
+        )
 
-    def _unfold(self, node_id: str) -> None:
-        """Chunks of a group became known, or all of them are over."""
-        step = self._groups.step(node_id)
-        if step.chunks:
-            self._ledger.added([self._groups.record(chunk) for chunk in step.chunks])
-            self._meter.added(len(step.chunks))
-        skips = self._schedule.add([*(self._groups.node(chunk) for chunk in step.chunks), *step.virtual])
-        for waiting, upstream in step.extend.items():
-            self._schedule.extend(waiting, upstream)
-        for chunk_id, reason in step.failures.items():
-            self._fail(chunk_id, FailureClass.TOO_LONG.value, reason)
-        self._skip([*skips, *self._schedule.finish(node_id, step.status)])
-
-    def _skip(self, skips: list[Skip]) -> None:
-        for skip in skips:
-            if self._groups.is_virtual(skip.chunk_id):
-                self._groups.skipped(skip.chunk_id)
-            else:
-                self._ledger.skipped(Skip(skip.chunk_id, self._groups.cause(skip.because)))
+    def _store(self, reply: Reply, end: AttemptEnd, chunk_id: str) -> None:
+        """Keep an answer; what depends on it waits until it is safe."""
+        stored = partial(self._mailbox.post, partial(self._on_stored, chunk_id))
+        self._ledger.succeeded(chunk_id, reply, end, then=stored)
 
     def _start(self, chunk_id: str) -> None:
         chunk = self._chunks[chunk_id]
@@ -205,7 +207,7 @@ class Executor:
         self._unsettled += 1
         request = self._attempts.start(
             chunk,
-            prompt=self._lookup.prompt(chunk_id),
+            prompt=self._continuations.prompt(chunk_id, self._lookup.prompt(chunk_id)),
             context=self._lookup.context,
             earlier=self._ledger.records[chunk_id].attempts,
         )
@@ -220,6 +222,8 @@ class Executor:
     def _on_attempt_ended(self, request: Request, outcome: Outcome, elapsed_s: float) -> None:
         chunk_id = request.chunk_id
         self._schedule.release(chunk_id)
+        if isinstance(outcome, Reply):
+            outcome = replace(outcome, text=self._continuations.whole(chunk_id, outcome.text))
         if isinstance(outcome, Reply) and not outcome.text.strip():
             outcome = Failure(error_type=FailureClass.EMPTY, message="the answer is empty", cost_usd=outcome.cost_usd)
         told = isinstance(outcome, Reply) or outcome.cost_usd > 0 or outcome.error_type not in _MAY_COST_UNTOLD
@@ -229,9 +233,7 @@ class Executor:
             self._gate.answered()
             self._pace.answered()
             self._meter.measured(chunk_id, elapsed_s)
-            # The slot is free already; dependants wait until the answer is safe.
-            stored = partial(self._mailbox.post, partial(self._on_stored, chunk_id))
-            self._ledger.succeeded(chunk_id, outcome, end, then=stored)
+            self._store(outcome, end, chunk_id)
         else:
             self._unsettled -= 1
             self._on_failure(chunk_id, outcome, end)
@@ -248,7 +250,16 @@ class Executor:
             return
         if failure.error_type in OVERLOADS:
             self._pace.overloaded(self._call_numbers[chunk_id])
+        if failure.error_type is FailureClass.TOO_LONG and self._unfolding.split(chunk_id):
+            return
         tries = self._attempts.of[chunk_id]
+        if failure.error_type is FailureClass.OUTPUT_CEILING and self._continuations.keep(
+            chunk_id, failure.partial_text
+        ):
+            tries.used -= 1
+            self._ledger.retry_scheduled(chunk_id, attempt=end.attempt, wait_s=0.0)
+            self._schedule.enqueue(chunk_id)
+            return
         tries.timeouts += failure.error_type in TIMEOUTS
         reaction = react(
             failure,
@@ -281,7 +292,7 @@ class Executor:
 
     def _finish(self, chunk_id: str, status: FinalStatus) -> None:
         self._meter.finished(chunk_id)
-        self._skip(self._schedule.finish(chunk_id, status))
+        self._unfolding.skip(self._schedule.finish(chunk_id, status))
         self._on_finished()
         self._tell_progress()
 

@@ -74,7 +74,7 @@ def forecast(
         gaps={},
         chunks=workload.chunks,
         groups=workload.groups,
-        members=lambda name: static.get(name) or (),
+        members=static.get,
     )
     before = {chunk.id: _needed(chunk, static) for chunk in workload.chunks.values()}
     order = TopologicalSorter({name: needs for name, needs in before.items() if needs is not None}).static_order()
@@ -101,7 +101,8 @@ def _needed(chunk: Chunk, static: Mapping[str, tuple[str, ...] | None]) -> tuple
     if chunk.merges:
         return None
     needed: list[str] = []
-    for name in chunk.upstream:
+    carried = (chunk.carry.previous,) if chunk.carry is not None and chunk.carry.previous else ()
+    for name in (*chunk.upstream, *carried):
         members = static.get(name, (name,))
         if members is None:
             return None

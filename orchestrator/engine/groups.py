@@ -7,7 +7,7 @@ not known yet, one more (`part[*]`), ready when they can be. A `reduce` has one 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from orchestrator.engine.ledger import Ledger
@@ -46,6 +46,7 @@ class Groups:
         self._chunks = dict(workload.chunks)
         self._ledger = ledger
         self._own = own
+        self._in_order = workload.plan.mode == "sequence"
         self._members = {
             group.id: group.members
             for group in workload.groups.values()
@@ -57,12 +58,16 @@ class Groups:
             gaps=ledger.gaps,
             chunks=self._chunks,
             groups=workload.groups,
-            members=lambda name: self._members.get(name, ()),
+            members=self._members.get,
         )
 
     def is_virtual(self, node_id: str) -> bool:
         """Whether a node of the schedule is no chunk."""
         return node_id not in self._chunks
+
+    def add(self, chunks: Sequence[Chunk]) -> None:
+        """Chunks that became known otherwise than by a step."""
+        self._chunks.update({chunk.id: chunk for chunk in chunks})
 
     def record(self, chunk: Chunk) -> ChunkRecord:
         """What is stored of a chunk that became known: from an earlier process of the run, or new."""
@@ -89,6 +94,8 @@ class Groups:
     def node(self, chunk: Chunk, *, duration_s: float = 1.0) -> Node:
         """The schedule's node of a chunk; a last merge waits for the levels before it."""
         upstream: dict[str, OnMissing] = dict(chunk.on_missing)
+        if chunk.carry is not None and chunk.carry.previous:
+            upstream.setdefault(chunk.carry.previous, "gap")
         if isinstance(self._groups.get(chunk.id), Reduce):
             upstream[f"{chunk.id}[*1]"] = "skip"
         return Node(id=chunk.id, order=chunk.order, upstream=upstream, after=chunk.after, duration_s=duration_s)
@@ -153,7 +160,10 @@ class Groups:
                 continue
             chunk_id = f"{group.id}[{level}.{at}]"
             order = (*group.prototype.order, level, at)
-            chunks.append(replace(group.prototype, id=chunk_id, order=order, parts=tuple(batch), group=group.id))
+            chunk = replace(group.prototype, id=chunk_id, order=order, parts=tuple(batch))
+            if self._in_order and chunks:
+                chunk = replace(chunk, after=(chunks[-1].id,))
+            chunks.append(chunk)
             self._levels[group.id].append(chunk_id)
         self._chunks.update({chunk.id: chunk for chunk in chunks})
         following = f"{group.id}[*{level + 1}]"
@@ -190,10 +200,10 @@ def new_record(chunk: Chunk) -> ChunkRecord:
 def known_from(workload: Workload, *, answers: Mapping[str, str], gaps: Mapping[str, str]) -> Known:
     """What a stored run knows; the chunks of a group are those whose ids carry its name, in the given order."""
 
-    def members(name: str) -> tuple[str, ...]:
+    def members(name: str) -> tuple[str, ...] | None:
         group = workload.groups.get(name)
         if not isinstance(group, ForEach):
-            return ()
-        return group.members or tuple(each for each in {**answers, **gaps} if each.startswith(f"{name}["))
+            return None
+        return group.members or tuple(each for each in {**answers, **gaps} if each.startswith(f"{name}[")) or None
 
     return Known(answers=answers, gaps=gaps, chunks=workload.chunks, groups=workload.groups, members=members)

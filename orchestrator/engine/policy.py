@@ -20,6 +20,9 @@ FREE_THROTTLED_WAITS = 20
 UNKNOWN_LIMIT_WAIT_S = 900.0
 """Pause for a usage limit that does not say when it ends."""
 
+PAST_LIMIT_WAIT_S = 1.0
+"""Least pause for a usage limit: one that is over by its own word is asked again soon, but not in a tight loop."""
+
 _BACKS_OFF = frozenset(
     {
         FailureClass.TRANSIENT,
@@ -85,8 +88,9 @@ def react(
     if kind in _STOPS_THE_RUN:
         return StopRun()
     if kind is FailureClass.USAGE_LIMIT:
-        known = failure.resets_at is not None and failure.resets_at > now_s
-        return Pause(failure.resets_at if known and failure.resets_at else now_s + UNKNOWN_LIMIT_WAIT_S, known)
+        if failure.resets_at is None:
+            return Pause(now_s + UNKNOWN_LIMIT_WAIT_S, False)
+        return Pause(max(failure.resets_at, now_s + PAST_LIMIT_WAIT_S), failure.resets_at > now_s)
     if kind is FailureClass.THROTTLED and throttled_waits < FREE_THROTTLED_WAITS:
         return Retry(_wait_s(failure, throttled_waits + 1, chance), free=True)
     if attempts_used >= max_attempts:

@@ -7,9 +7,9 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from orchestrator.plan.values import Answer, Answers, Element, Gap, Items, Value, without_marks
+from orchestrator.plan.values import FILTERS, Answer, Answers, Element, Gap, Items, Value, without_marks
 from orchestrator.plan.workload import Chunk, ForEach, Group, Item, Part, Workload
-from orchestrator.prompt_texts import prompt_text
+from orchestrator.prompt_texts import fill, prompt_text
 
 FINGERPRINT_VERSION = 1
 """Part of every fingerprint; raised when what a fingerprint covers changes."""
@@ -31,14 +31,14 @@ class Known:
     """The answers so far, as prompts refer to them.
 
     `answers` maps chunk ids to texts, `gaps` ids to the reason why there is none, `chunks` ids to chunks. `members`
-    gives the chunks of a group (a `ForEach` of `groups`) in order.
+    gives the chunks of a group (a `ForEach` of `groups`) in order, None while they are not known.
     """
 
     answers: Mapping[str, str]
     gaps: Mapping[str, str]
     chunks: Mapping[str, Chunk]
     groups: Mapping[str, Group]
-    members: Callable[[str], tuple[str, ...]]
+    members: Callable[[str], tuple[str, ...] | None]
 
     def one(self, chunk_id: str) -> Answer | Gap:
         """The answer of a chunk, or the gap that stands there."""
@@ -52,7 +52,7 @@ class Known:
         if not isinstance(group, ForEach):
             return self.one(name)
         members = self.members(name)
-        return Answers(tuple(self._element(each, group) for each in members)) if members else self.one(name)
+        return self.one(name) if members is None else Answers(tuple(self._element(each, group) for each in members))
 
     def _element(self, chunk_id: str, group: ForEach) -> Element:
         chunk = self.chunks.get(chunk_id)
@@ -76,8 +76,10 @@ def item_values(item: Item, known: Known) -> dict[str, Value]:
         text: Value = known.one(item.answer_of)
     else:
         text = Answer(item.from_answer, item.text) if item.from_answer else item.text
+    original: Value = Answer(item.from_answer, item.original) if item.from_answer else item.original
     values: dict[str, Value] = {
         "text": text,
+        "original": text if item.text is not None else original,
         "index": item.index,
         "count": item.count,
         "source": item.source,
@@ -85,7 +87,8 @@ def item_values(item: Item, known: Known) -> dict[str, Value]:
         "previous_tail": item.previous_tail,
         "next_head": item.next_head,
     }
-    return values | {f"row.{column}": "" if cell is None else cell for column, cell in item.row.items()}
+    values |= {f"row.{column}": "" if cell is None else cell for column, cell in item.row.items()}
+    return values | {f"chunks.{group}": known.one(chunk_id) for group, chunk_id in item.chunks.items()}
 
 
 def render_prompt(chunk: Chunk, workload: Workload, *, inputs: Mapping[str, Value], known: Known) -> str:
@@ -98,9 +101,20 @@ def render_prompt(chunk: Chunk, workload: Workload, *, inputs: Mapping[str, Valu
     }
     if chunk.item is not None:
         values["item"] = item_values(chunk.item, known)
-    if chunk.parts:
+    if chunk.merges:
         values["parts"] = known.parts(chunk)
-    return chunk.template.render(values)
+    return _carried(chunk, known) + chunk.template.render(values)
+
+
+def _carried(chunk: Chunk, known: Known) -> str:
+    """What stands in front of the prompt: the end of the answer before, or nothing for the first."""
+    if chunk.carry is None or not chunk.carry.previous:
+        return ""
+    before = known.value(chunk.carry.previous)
+    if isinstance(before, Answers):
+        before = Answer(chunk.carry.previous, str(FILTERS["raw"].apply(before)))
+    tail = FILTERS["tail"].apply(before, chunk.carry.tail_tokens)
+    return fill(prompt_text("carry-tail"), {"text": str(tail)}) + "\n\n"
 
 
 def stitch_values(workload: Workload, known: Known) -> dict[str, object]:

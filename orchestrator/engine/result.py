@@ -79,7 +79,8 @@ class RunResult:
 def run_status(workload: Workload, known: Known, *, stop_class: StopClass) -> RunStatus:
     """How a run stands: complete only when every chunk has its answer, and every group its chunks."""
     groups = [name for name, group in workload.groups.items() if isinstance(group, ForEach)]
-    if all(each in known.answers for each in known.chunks) and all(known.members(name) for name in groups):
+    opened = all(known.members(name) is not None for name in groups)
+    if opened and all(each in known.answers for each in known.chunks):
         return "complete"
     if stop_class:
         return "stopped"

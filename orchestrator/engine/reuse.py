@@ -14,7 +14,7 @@ _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReuseRules:
-    """What the call asked for: `fresh` reuses nothing, `redo` names chunks that are asked again."""
+    """What the call asked for: `fresh` reuses nothing, `redo` names chunks and groups that are asked again."""
 
     fresh: bool = False
     redo: frozenset[str] = frozenset()
@@ -23,7 +23,7 @@ class ReuseRules:
         """Why no stored answer may be used for this chunk, whatever its age; "" when one may."""
         if self.fresh:
             return "asked to reuse nothing"
-        if chunk.id in self.redo:
+        if chunk.id in self.redo or chunk.group in self.redo:
             return "asked to run again"
         return "its plan says never to reuse" if chunk.reuse == "never" else ""
 

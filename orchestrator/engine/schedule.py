@@ -91,6 +91,11 @@ class Schedule:
         """Let a chunk that still waits for something wait for these too; none of them may be finished."""
         self._link(chunk_id, upstream)
 
+    def wait_again(self, chunk_id: str, upstream: Mapping[str, OnMissing]) -> None:
+        """Take a chunk back from its slot: it becomes ready again when all of these are finished."""
+        self._running.discard(chunk_id)
+        self._link(chunk_id, upstream)
+
     def _link(self, chunk_id: str, before: Mapping[str, OnMissing | None]) -> None:
         for each, missing in before.items():
             self._before[chunk_id][each] = missing

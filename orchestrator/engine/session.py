@@ -74,7 +74,7 @@ class RunSession:
         own = {chunk.chunk_id: chunk for chunk in store.chunks(self.run_id)} if self._resumed else {}
         self._earlier_events = store.events(self.run_id) if self._resumed else []
         self._forecast = await asyncio.to_thread(self._make_forecast, own)
-        if len(self._forecast.reusable) < len(self._workload.chunks):
+        if len(self._forecast.reusable) < len(self._workload.chunks) or self._workload.has_open_groups:
             info: RunnerInfo = await self._with.runner.open()
             self._login = info.login
         self._thread = store.start_thread()

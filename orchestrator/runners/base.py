@@ -102,13 +102,15 @@ class Failure:
     """An attempt without an answer. `message` ends with what to do, where something can be done.
 
     `evidence` holds the structured facts that decided the class (exit code, status, reasons, stderr tail), never the
-    prompt. `resets_at` is the epoch second at which a usage limit ends, `retry_after_s` a wait the API asked for.
+    prompt. `partial_text` is the beginning of an answer that was cut at the output limit, whole as far as it goes; it is
+    never shown as an answer. `resets_at` is the epoch second at which a usage limit ends, `retry_after_s` a wait the API asked for.
     `cost_usd` and `usage` are what the attempt was charged all the same.
     """
 
     error_type: FailureClass
     message: str
     evidence: Mapping[str, object] = field(default_factory=dict[str, object])
+    partial_text: str = ""
     resets_at: float | None = None
     retry_after_s: float | None = None
     cost_usd: float = 0.0

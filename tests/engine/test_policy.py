@@ -9,6 +9,7 @@ import pytest
 from orchestrator.engine.policy import (
     BACK_OFF_CAP_S,
     FREE_THROTTLED_WAITS,
+    PAST_LIMIT_WAIT_S,
     UNKNOWN_LIMIT_WAIT_S,
     GiveUp,
     Pause,
@@ -92,10 +93,10 @@ def test_throttling_uses_no_attempt_for_a_while() -> None:
 
 
 def test_a_usage_limit_pauses_until_it_ends() -> None:
-    """A missing reset time, or one in the past, is asked again after a while."""
+    """A missing reset time is asked again after a while, one in the past soon."""
     assert reaction(FailureClass.USAGE_LIMIT, resets_at=5000.0) == Pause(5000.0, True)
     assert reaction(FailureClass.USAGE_LIMIT) == Pause(1000.0 + UNKNOWN_LIMIT_WAIT_S, False)
-    assert reaction(FailureClass.USAGE_LIMIT, resets_at=999.0) == Pause(1000.0 + UNKNOWN_LIMIT_WAIT_S, False)
+    assert reaction(FailureClass.USAGE_LIMIT, resets_at=999.0) == Pause(1000.0 + PAST_LIMIT_WAIT_S, False)
 
 
 def test_every_class_has_a_reaction() -> None:

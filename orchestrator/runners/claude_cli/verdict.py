@@ -59,6 +59,7 @@ def judge(transcript: Transcript, ending: Ending, *, now: float, structured: boo
         error_type=verdict.error_type,
         message=verdict.message,
         evidence=evidence_of(transcript, ending),
+        partial_text=transcript.text if verdict.error_type is FailureClass.OUTPUT_CEILING else "",
         resets_at=verdict.resets_at,
         cost_usd=result.cost_usd if result else 0.0,
         usage=result.usage if result else Usage(),

@@ -1,0 +1,84 @@
+"""When a prompt proves too long, or an answer is cut at the model's output limit. Pure but for the splitter.
+
+The CLI goes on by itself up to three times after a cut (2.1.328) and then gives up with an error; what was written by
+then is a whole beginning. We ask for the rest in a new call and join the two, so that nothing paid for is lost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from orchestrator.plan.split import split_text
+from orchestrator.plan.tokens import count_tokens
+from orchestrator.plan.values import Answer
+from orchestrator.plan.workload import Chunk
+from orchestrator.prompt_texts import fill, prompt_text
+
+MAX_CONTINUATIONS = 5
+"""Calls for the rest of one answer: with the CLI's own, twenty-four times the model's output limit."""
+
+MAX_DEPTH = 3
+"""How often a piece is halved: an eighth of a piece that still does not fit is not too long, but something else."""
+
+MIN_OVERLAP_CHARS = 12
+"""A repetition shorter than this may be what the text says; a longer one is a model that went back a little."""
+
+MAX_OVERLAP_CHARS = 2000
+
+
+class Continuations:
+    """The beginnings of answers that were cut, by chunk."""
+
+    def __init__(self) -> None:
+        self._so_far: dict[str, str] = {}
+        self._count: dict[str, int] = {}
+
+    def keep(self, chunk_id: str, text: str) -> bool:
+        """Keep what was written before a cut. Whether the rest may be asked for."""
+        self._count[chunk_id] = self._count.get(chunk_id, 0) + 1
+        if not text.strip() or self._count[chunk_id] > MAX_CONTINUATIONS:
+            return False
+        self._so_far[chunk_id] = join_continuation(self._so_far.get(chunk_id, ""), text)
+        return True
+
+    def prompt(self, chunk_id: str, prompt: str) -> str:
+        """The prompt itself, or the one that asks for the rest."""
+        if chunk_id not in self._so_far:
+            return prompt
+        answer = str(Answer(chunk_id, self._so_far[chunk_id]))
+        return fill(prompt_text("continue"), {"prompt": prompt, "answer": answer})
+
+    def whole(self, chunk_id: str, text: str) -> str:
+        """The answer with what was written before."""
+        return join_continuation(self._so_far.pop(chunk_id, ""), text)
+
+
+def join_continuation(beginning: str, rest: str) -> str:
+    """The two as one text; what the rest repeats of the end of the beginning stands once."""
+    for length in range(min(len(beginning), len(rest), MAX_OVERLAP_CHARS), MIN_OVERLAP_CHARS - 1, -1):
+        if beginning.endswith(rest[:length]):
+            return beginning + rest[length:]
+    return beginning + rest
+
+
+def halves(chunk: Chunk) -> list[Chunk]:
+    """The chunk of a piece as several of about half its text: `part[3]` → `part[3.1]`, `part[3.2]`.
+
+    [] when it is no piece of a text, was halved often enough, or cannot be cut.
+    """
+    item = chunk.item
+    if item is None or item.text is None or chunk.id.count(".") >= MAX_DEPTH:
+        return []
+    half = count_tokens(item.text) // 2 + 1
+    pieces = split_text(item.text, mode="markdown", max_tokens=max(1, half))
+    if len(pieces) < 2:
+        return []
+    return [
+        replace(
+            chunk,
+            id=f"{chunk.id[:-1]}.{at}]",
+            order=(*chunk.order, at),
+            item=replace(item, text=piece.text, index=at, count=len(pieces)),
+        )
+        for at, piece in enumerate(pieces, 1)
+    ]
