@@ -24,6 +24,7 @@ from orchestrator.engine.stitch import EXTENSIONS
 from orchestrator.errors import UsageError
 from orchestrator.plan.load import load_plan, select
 from orchestrator.plan.model import Plan
+from orchestrator.plan.selection import require_known
 from orchestrator.plan.workload import InputText, Workload
 from orchestrator.runners.base import Runner
 from orchestrator.runners.choose import choose_runner
@@ -53,7 +54,8 @@ async def bind_new_run(
     )
     only, until = tuple(options.get("only") or ()), tuple(options.get("until") or ())
     redo = tuple(options.get("redo") or ())
-    _require_chunks(workload, redo)
+    for name in redo:
+        require_known(workload, name, or_later=True)
     if only or until:
         workload = select(workload, only=only, until=until)
     output = _output(
@@ -227,12 +229,6 @@ def check_options(options: Options, *, known: Collection[str]) -> None:
 
 def _absolute(path: Path | str | None) -> Path | None:
     return Path(path).absolute() if path else None
-
-
-def _require_chunks(workload: Workload, ids: tuple[str, ...]) -> None:
-    unknown = [each for each in ids if each not in workload.chunks]
-    if unknown:
-        raise UsageError(f"no chunk {unknown[0]!r} to run again; there are {', '.join(workload.chunks)}")
 
 
 def _new_run_id(epoch_s: float) -> str:

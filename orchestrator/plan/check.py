@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 
 from orchestrator.plan.draft import ChunkDraft, Located, TemplateDraft
+from orchestrator.plan.grouping import GroupFacts
 from orchestrator.plan.naming import Reference, did_you_mean
 from orchestrator.plan.report import Report
 from orchestrator.plan.yaml_source import YamlPath
@@ -17,12 +18,13 @@ _MAX_CYCLES = 20
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What there is to refer to. `lists` are the inputs that can be looped over."""
+    """What there is to refer to. `lists` are the inputs that can be looped over, `groups` the chunks with pieces."""
 
     chunks: Collection[str]
     inputs: Collection[str]
     lists: Collection[str]
     request: bool
+    groups: Mapping[str, GroupFacts] = field(default_factory=dict[str, GroupFacts])
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,27 +81,52 @@ def _check_ids(chunks: Sequence[ChunkDraft], report: Report) -> None:
 
 def _edges(chunk: ChunkDraft, names: Names, report: Report) -> Iterator[Edge]:
     """The edges that lead to a chunk there is; all else is reported."""
-    if chunk.prompt is not None:
-        yield from _template_edges(chunk.prompt, names, report)
-    for path, needed in chunk.depends_on:
-        if needed in names.chunks:
-            yield Edge(needed, path)
+    for draft in (chunk.prompt, chunk.final):
+        if draft is not None:
+            _check_use(chunk, draft, report)
+            yield from _template_edges(draft, names, report, chunk=chunk)
+    needed = list(chunk.depends_on)
+    if chunk.for_each is not None and chunk.for_each.chunk is not None:
+        needed.append(((*chunk.path, "for_each", "chunk"), chunk.for_each.chunk))
+    if chunk.reduce is not None:
+        path, over = (*chunk.path, "reduce", "chunk"), chunk.reduce.chunk
+        needed.append((path, over))
+        if over in names.chunks and over not in names.groups and over != chunk.id:
+            report.at(path, f"`{over}` is one answer: there is nothing to merge", f"write {{{{ chunks.{over} }}}}")
+    for path, name in needed:
+        if name in names.chunks:
+            yield Edge(name, path)
         else:
-            report.at(path, f"there is no chunk `{needed}`", did_you_mean(needed, names.chunks))
+            report.at(path, f"there is no chunk `{name}`", did_you_mean(name, names.chunks))
 
 
-def _template_edges(draft: TemplateDraft, names: Names, report: Report) -> Iterator[Edge]:
+def _check_use(chunk: ChunkDraft, draft: TemplateDraft, report: Report) -> None:
+    """Report a prompt of a group that says nothing of what it is about: it would be asked again and again."""
+    if chunk.kind == "plain":
+        return
+    space, example = ("item", "item.text") if chunk.kind == "for_each" else ("parts", "parts")
+    if any(reference.namespace == space for reference in draft.template.references):
+        return
+    what = "all pieces would get the same prompt" if space == "item" else "it would see none of the answers"
+    hint = "leave `template: false` out" if chunk.literal else f"write {{{{ {example} }}}} where it belongs"
+    draft.located.report(report, line=1, column=1, message=f"the prompt has no `{example}`: {what}", hint=hint)
+
+
+def _template_edges(
+    draft: TemplateDraft, names: Names, report: Report, *, chunk: ChunkDraft | None = None
+) -> Iterator[Edge]:
     for reference in draft.template.references:
-        problem = reference_problem(reference, names)
+        problem = reference_problem(reference, names, chunk=chunk)
         if problem is not None:
             draft.located.report_reference(report, reference, *problem)
         elif reference.namespace == "chunks":
             yield Edge(reference.name, (draft.located, reference))
 
 
-def reference_problem(reference: Reference, names: Names) -> tuple[str, str] | None:
-    """Message and hint when a reference leads nowhere, else None."""
+def reference_problem(reference: Reference, names: Names, *, chunk: ChunkDraft | None = None) -> tuple[str, str] | None:
+    """Message and hint when a reference, in the prompt of `chunk`, leads nowhere, else None."""
     space, name = reference.namespace, reference.name
+    kind = chunk.kind if chunk is not None else "plain"
     if space == "chunks":
         return _chunk_problem(reference, names)
     if space == "inputs":
@@ -109,9 +136,31 @@ def reference_problem(reference: Reference, names: Names) -> tuple[str, str] | N
             return f"the input `{name}` is one text, not a list", "`{items: […]}` makes a list, and so does `[…]`"
     elif space == "request" and not names.request:
         return "the plan has no `request:`", "add it, or leave {{ request }} out"
-    elif space in ("item", "parts"):
-        kind = "for_each" if space == "item" else "reduce"
-        return f"`{space}` stands only in a chunk with `{kind}`, which is not in this version yet", ""
+    elif space == "item":
+        if kind != "for_each":
+            return "`item` stands only in a chunk with `for_each`", "it is a piece of what that goes over"
+        return _item_problem(name, names.groups.get(chunk.id or "") if chunk is not None else None)
+    elif space == "parts" and kind != "reduce":
+        return "`parts` stands only in a chunk with `reduce`", "it is what that merges"
+    return None
+
+
+def _item_problem(name: str, facts: GroupFacts | None) -> tuple[str, str] | None:
+    kind, _, field_name = name.partition(".")
+    if facts is None or not field_name:
+        return None
+    if kind == "chunks" and field_name not in facts.lineage:
+        paired = f"there are {', '.join(facts.lineage)}" if facts.lineage else "`for_each: {chunk: …}` pairs them"
+        return f"the pieces are not paired with those of `{field_name}`", did_you_mean(
+            field_name, facts.lineage
+        ) or paired
+    if kind == "row" and facts.batched:
+        return "a piece holds several rows: it has no columns of its own", "{{ item.text }} has all of them"
+    if kind == "row" and facts.columns is not None and field_name not in facts.columns:
+        if not facts.columns:
+            return "the pieces are no rows and have no columns", "`inputs: {tickets: {rows: tickets.csv}}` reads rows"
+        listed = f"there are {', '.join(sorted(facts.columns)[:12])}"
+        return f"there is no column `{field_name}`", did_you_mean(field_name, facts.columns) or listed
     return None
 
 
@@ -119,10 +168,25 @@ def _chunk_problem(reference: Reference, names: Names) -> tuple[str, str] | None
     name = reference.name
     if name not in names.chunks:
         return f"there is no chunk `{name}`", _near(name, "chunks", names.chunks, "inputs", names.inputs)
+    facts = names.groups.get(name)
+    if facts is not None:
+        return _piece_problem(name, reference.subscript, facts)
     if reference.subscript is not None:
         return f"`{name}` is one chunk, no group: it has no `[{reference.subscript}]`", f"write chunks.{name}"
     if reference.as_list:
-        return f"`{name}` is one answer, not a list", "a loop goes over an input that is a list"
+        return f"`{name}` is one answer, not a list", "a loop goes over an input that is a list, or over a group"
+    return None
+
+
+def _piece_problem(name: str, subscript: int | str | None, facts: GroupFacts) -> tuple[str, str] | None:
+    if subscript is None:
+        return None
+    if facts.dynamic:
+        return f"how many pieces `{name}` has is not known before the run", f"write chunks.{name} for all of them"
+    count = len(facts.items) if facts.items is not None else None
+    if not isinstance(subscript, int) or subscript < 1 or (count is not None and subscript > count):
+        known = f"there are {name}[1] to {name}[{count}]" if count is not None else "pieces are numbered from 1"
+        return f"there is no piece `{name}[{subscript}]`", known
     return None
 
 

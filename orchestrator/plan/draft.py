@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, TypeVar, cast
 
+from pydantic import ValidationError
+
+from orchestrator.plan.model import CarrySpec, ForEachSpec, PlanPart, ReduceSpec
 from orchestrator.plan.naming import LITERAL_HINT, Reference, place_of
 from orchestrator.plan.paths import PathError, TextFile, inside_root, read_plan_text
 from orchestrator.plan.report import Report
 from orchestrator.plan.template import Template, read_template
 from orchestrator.plan.yaml_source import YamlPath
+
+ChunkKind = Literal["plain", "for_each", "reduce"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +52,22 @@ class TemplateDraft:
 
 @dataclass(frozen=True, slots=True)
 class ChunkDraft:
-    """What is certain about a chunk. `depends_on` holds ids with their paths."""
+    """What is certain about a chunk. `depends_on` holds ids with their paths.
+
+    `kind` says which it is meant to be; its `for_each`, `reduce` or `carry` is None where its form is wrong. `final`
+    is the prompt of a last merge of its own.
+    """
 
     path: YamlPath
     id: str | None
     prompt: TemplateDraft | None
     literal: bool
     depends_on: tuple[tuple[YamlPath, str], ...]
+    kind: ChunkKind = "plain"
+    for_each: ForEachSpec | None = None
+    reduce: ReduceSpec | None = None
+    carry: CarrySpec | None = None
+    final: TemplateDraft | None = None
 
 
 @dataclass(slots=True)
@@ -129,17 +143,41 @@ def draft_chunks(raw: dict[str, Any], files: PlanFiles) -> list[ChunkDraft]:
         chunk, path = mapping(value), ("chunks", at)
         name = chunk.get("id")
         literal = chunk.get("template") is False
-        located = _prompt(chunk.get("prompt"), (*path, "prompt"), files)
+        for_each, reduce = chunk.get("for_each"), chunk.get("reduce")
+        final = mapping(reduce).get("final_prompt")
         drafts.append(
             ChunkDraft(
                 path=path,
                 id=name if isinstance(name, str) else None,
-                prompt=read_located(located, files.report, literal=literal) if located else None,
+                prompt=_template(chunk.get("prompt"), (*path, "prompt"), files, literal=literal),
                 literal=literal,
                 depends_on=tuple(texts_at(chunk.get("depends_on"), (*path, "depends_on"))),
+                kind="for_each" if for_each is not None else "reduce" if reduce is not None else "plain",
+                for_each=_part(
+                    ForEachSpec, {"items": listed(for_each)} if isinstance(for_each, list | tuple) else for_each
+                ),
+                reduce=_part(ReduceSpec, reduce),
+                carry=_part(CarrySpec, chunk.get("carry")),
+                final=_template(final, (*path, "reduce", "final_prompt"), files, literal=literal),
             )
         )
     return drafts
+
+
+_Part = TypeVar("_Part", bound=PlanPart)
+
+
+def _part(kind: type[_Part], value: object) -> _Part | None:
+    """A part of right form; the form of the whole plan is judged elsewhere."""
+    try:
+        return kind.model_validate(value) if value is not None else None
+    except ValidationError:
+        return None
+
+
+def _template(value: object, path: YamlPath, files: PlanFiles, *, literal: bool) -> TemplateDraft | None:
+    located = _prompt(value, path, files)
+    return read_located(located, files.report, literal=literal) if located else None
 
 
 def _prompt(value: object, path: YamlPath, files: PlanFiles) -> Located | None:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.plan.draft import PlanFiles, mapping, texts_at
+from orchestrator.plan.draft import PlanFiles, listed, mapping, texts_at
 from orchestrator.plan.naming import did_you_mean
 from orchestrator.plan.paths import PathError, read_typed_text
-from orchestrator.plan.workload import InputText
+from orchestrator.plan.workload import Cell, InputKind, InputText, Source
 from orchestrator.plan.yaml_source import YamlPath
 
-_FORMS = ("file", "text", "items", "required")
+_FORMS = ("file", "text", "items", "files", "rows", "required")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,23 @@ def draft_inputs(raw: dict[str, Any], given: Mapping[str, GivenInput], files: Pl
         if len(forms) != 1 and (forms or not spec):
             files.report.at(path, f"`{name}` needs exactly one of {', '.join(_FORMS)}", "keep one", key=True)
             spec = {}
-        as_list = "items" in spec
+        if "key" in spec and "rows" not in spec:
+            files.report.at(
+                (*path, "key"), "`key` names the column that names a row: it stands beside `rows`", key=True
+            )
         if name in given:
-            inputs[name] = _given(name, given[name], as_list, files)
+            inputs[name] = _given(name, given[name], spec, files)
         else:
             inputs[name] = _declared(name, value, spec, path, files)
     return inputs
+
+
+def input_kind(value: object) -> InputKind:
+    """What kind of input a plan declares, from its value there."""
+    spec = _long_form(value)
+    several: tuple[InputKind, ...] = ("items", "files", "rows")
+    found: list[InputKind] = [kind for kind in several if kind in spec]
+    return found[0] if found else "text"
 
 
 def _long_form(value: object) -> dict[str, Any]:
@@ -64,17 +76,22 @@ def _declared(name: str, value: object, spec: dict[str, Any], path: YamlPath, fi
         hint = f"--input {name}=FILE or --set {name}=TEXT"
         files.report.at(path, f"the input `{name}` has to be given: {hint}", key=True)
         return None
-    named, text = spec.get("file"), spec.get("text")
+    named, text, rows = spec.get("file"), spec.get("text"), spec.get("rows")
     if isinstance(named, str) and named:
         found = files.text(named, path if isinstance(value, str) else (*path, "file"))
         return _input(name, found.text, given="plan", path=found.path) if found else None
     if isinstance(text, str):
         return _input(name, text, given="plan")
+    if "files" in spec:
+        return _files(name, spec["files"], (*path, "files"), files)
+    if isinstance(rows, str) and rows:
+        found = files.text(rows, (*path, "rows"))
+        return _rows(name, found.text, spec, files, given="plan", path=found.path) if found else None
     items = tuple(each for _, each in texts_at(spec.get("items"), path))
-    return _input(name, "\n".join(items), items=items, given="plan") if items else None
+    return _items(name, items, given="plan") if items else None
 
 
-def _given(name: str, value: GivenInput, as_list: bool, files: PlanFiles) -> InputText | None:
+def _given(name: str, value: GivenInput, spec: dict[str, Any], files: PlanFiles) -> InputText | None:
     """What the call gave. For an input that is a list, each line that is not blank is one item."""
     path = None
     if isinstance(value, Path):
@@ -93,10 +110,13 @@ def _given(name: str, value: GivenInput, as_list: bool, files: PlanFiles) -> Inp
             f"input `{name}` holds a NUL character or half a character", "only text can stand in a prompt"
         )
         return None
-    if not as_list:
+    if "rows" in spec:
+        return _rows(name, text, spec, files, given=kind, path=path)
+    if "files" in spec:
+        return _sources(name, [Source(name=path.name if path else name, text=text)], "files", given=kind, path=path)
+    if "items" not in spec:
         return _input(name, text, given=kind, path=path)
-    items = tuple(line for line in text.splitlines() if line.strip())
-    return _input(name, "\n".join(items), items=items, given=kind, path=path)
+    return _items(name, tuple(line for line in text.splitlines() if line.strip()), given=kind, path=path)
 
 
 def _is_text(text: str) -> bool:
@@ -107,6 +127,92 @@ def _is_text(text: str) -> bool:
     return True
 
 
-def _input(name: str, text: str, *, given: str, items: tuple[str, ...] = (), path: Path | None = None) -> InputText:
+def _files(name: str, value: object, path: YamlPath, files: PlanFiles) -> InputText | None:
+    """Every file that the patterns find; one that cannot be read is reported by its name."""
+    from orchestrator.plan.split import SplitError, find_files
+
+    patterns = [value] if isinstance(value, str) else [each for each in listed(value) if isinstance(each, str)]
+    if not patterns:
+        return None
+    try:
+        found = find_files(patterns, base=files.base, root=files.root)
+    except SplitError as problem:
+        files.report.at(path, problem.message, problem.hint)
+        return None
+    texts = [(each.name, files.text(each.name, path)) for each in found]
+    sources = [Source(name=each, text=text.text) for each, text in texts if text is not None]
+    return _sources(name, sources, "files", given="plan") if len(sources) == len(texts) else None
+
+
+def _rows(
+    name: str, text: str, spec: dict[str, Any], files: PlanFiles, *, given: str, path: Path | None
+) -> InputText | None:
+    """The rows of a table. The form is that of the file that the plan names, or of the one given instead."""
+    from orchestrator.plan.split import SplitError, read_rows
+
+    named = str(path) if given == "file" else str(spec.get("rows"))
+    key = spec.get("key")
+    try:
+        rows = read_rows(
+            text.encode("utf-8"), format=_format_of(named, spec), key=key if isinstance(key, str) else None
+        )
+    except SplitError as problem:
+        message = f"{named}: line {problem.line}: {problem.message}" if problem.line else f"{named}: {problem.message}"
+        if given == "plan":
+            files.report.at(("inputs", name, "rows"), message, problem.hint)
+        else:
+            files.report.about_call(f"input `{name}`: {message}", problem.hint)
+        return None
+    sources = [
+        Source(
+            name=row.key,
+            text=json.dumps(dict(row.values), ensure_ascii=False),
+            row={column: _cell(each) for column, each in row.values.items()},
+        )
+        for row in rows
+    ]
+    return _sources(name, sources, "rows", given=given, path=path)
+
+
+def _cell(value: object) -> Cell:
+    """What a prompt shows of a value: a list or an object as JSON."""
+    return value if value is None or isinstance(value, str | int | float) else json.dumps(value, ensure_ascii=False)
+
+
+def _format_of(named: str, spec: dict[str, Any]) -> str:
+    """`csv` or `jsonl` by the end of a name; that of the plan's own file when the name has neither."""
+    for each in (named, str(spec.get("rows"))):
+        ending = each.lower().rpartition(".")[2]
+        if ending in ("csv", "jsonl"):
+            return ending
+    return named.lower().rpartition(".")[2]
+
+
+def _sources(
+    name: str, sources: Sequence[Source], kind: InputKind, *, given: str, path: Path | None = None
+) -> InputText:
+    if kind == "files":
+        text = "\n\n".join(f"{each.name}:\n{each.text}" for each in sources)
+        return _input(name, text, given=given, path=path, kind=kind, sources=tuple(sources))
+    texts = tuple(each.text for each in sources)
+    return _input(name, "\n".join(texts), items=texts, given=given, path=path, kind=kind, sources=tuple(sources))
+
+
+def _items(name: str, items: tuple[str, ...], *, given: str, path: Path | None = None) -> InputText:
+    return _sources(name, [Source(name=each, text=each) for each in items], "items", given=given, path=path)
+
+
+def _input(
+    name: str,
+    text: str,
+    *,
+    given: str,
+    items: tuple[str, ...] = (),
+    path: Path | None = None,
+    kind: InputKind = "text",
+    sources: tuple[Source, ...] = (),
+) -> InputText:
     digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
-    return InputText(name=name, text=text, items=items, sha256=digest, given=given, path=path)
+    return InputText(
+        name=name, text=text, items=items, sha256=digest, given=given, path=path, kind=kind, sources=sources
+    )

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import PlanError, Problem, UsageError
+from orchestrator.plan.build import build_chunks
 from orchestrator.plan.check import Names, check_references
 from orchestrator.plan.draft import (
     ChunkDraft,
@@ -26,12 +25,13 @@ from orchestrator.plan.draft import (
     texts_at,
 )
 from orchestrator.plan.form import check_form
-from orchestrator.plan.inputs import GivenInput, StdinText, draft_inputs
-from orchestrator.plan.model import TIMEOUT_S, ChunkSpec, Plan
+from orchestrator.plan.grouping import GroupFacts, draft_groups
+from orchestrator.plan.inputs import GivenInput, StdinText, draft_inputs, input_kind
+from orchestrator.plan.model import Plan
 from orchestrator.plan.paths import PathError, read_bytes
 from orchestrator.plan.report import Report
 from orchestrator.plan.selection import leaves, select
-from orchestrator.plan.workload import Chunk, InputText, Workload
+from orchestrator.plan.workload import InputText, Workload
 from orchestrator.plan.yaml_source import MAX_BYTES, YamlPath, read_yaml
 
 __all__ = ["GivenInput", "StdinText", "load_plan", "select"]
@@ -41,9 +41,6 @@ NO_FILE = "<plan>"
 
 STAND_IN: Mapping[str, Any] = {"id": "answer", "prompt": "{{ request }}"}
 """The one chunk of a plan that has a request and no chunks, until the planner has made some."""
-
-DEFAULT_ATTEMPTS = 3
-"""Attempts for a chunk, the first included: two retries outlast what is transient."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +60,7 @@ class _Texts:
 
     chunks: list[ChunkDraft]
     inputs: dict[str, InputText | None]
+    groups: dict[str, GroupFacts]
     context: str
     stitch_template: TemplateDraft | None
     output: Path | None
@@ -81,8 +79,8 @@ def load_plan(
     `inputs` replaces inputs of the plan: a string is the text itself, a `Path` a file, which may stand anywhere. What
     the plan names itself is relative to its own folder (`base_dir`, else the current folder, for a dict or a `Plan`)
     and stays inside `root`, by default that same folder. With `request_alone` a plan that has a request and no chunks
-    is taken too: it gets one chunk that asks the request as it stands, and is `to_be_planned`. Raises `PlanError` with every problem found, and `UsageError`
-    when `root` or `base_dir` is no folder.
+    is taken too: it gets one chunk that asks the request as it stands, and is `to_be_planned`. Raises `PlanError` with
+    every problem found, and `UsageError` when `root` or `base_dir` is no folder.
     """
     opened = _open(source, base_dir)
     to_be_planned = request_alone and _is_request(opened.raw)
@@ -146,19 +144,27 @@ def _read_texts(raw: dict[str, Any], given: Mapping[str, GivenInput], files: Pla
             template = read_located(located, files.report, own_way_out=way_out)
     chunks = draft_chunks(raw, files)
     inputs = draft_inputs(raw, given, files)
+    groups = draft_groups(
+        chunks,
+        inputs=inputs,
+        kinds={name: input_kind(value) for name, value in mapping(raw.get("inputs")).items() if _is_name(name)},
+        sequence=raw.get("mode") == "sequence",
+        report=files.report,
+    )
     context = draft_context(raw, files)
     target = files.output(output, ("stitch", "output")) if isinstance(output, str) and output else None
-    return _Texts(chunks, inputs, context, template, target)
+    return _Texts(chunks, inputs, groups, context, template, target)
 
 
 def _check(raw: dict[str, Any], texts: _Texts, report: Report) -> None:
     declared = {name: value for name, value in mapping(raw.get("inputs")).items() if _is_name(name)}
-    lists = [name for name, value in declared.items() if isinstance(value, list) or "items" in mapping(value)]
+    lists = [name for name, value in declared.items() if input_kind(value) in ("items", "rows")]
     names = Names(
         chunks={chunk.id: None for chunk in texts.chunks if chunk.id is not None},
         inputs=declared,
         lists=lists,
         request=bool(raw.get("request")),
+        groups=texts.groups,
     )
     check_references(
         texts.chunks,
@@ -176,7 +182,7 @@ def _is_name(key: object) -> bool:
 
 
 def _build(plan: Plan, source: _Source, texts: _Texts, files: PlanFiles) -> Workload:
-    chunks = _chunks(plan, texts.chunks)
+    built = build_chunks(plan, texts.chunks, texts.groups)
     template = texts.stitch_template.template if texts.stitch_template is not None else None
     used = [each.key for each in template.references if each.namespace == "chunks"] if template else []
     return Workload(
@@ -186,9 +192,10 @@ def _build(plan: Plan, source: _Source, texts: _Texts, files: PlanFiles) -> Work
         root=files.root.absolute(),
         source=source.text,
         context=texts.context,
-        chunks=chunks,
+        chunks=built.chunks,
+        groups=built.groups,
         inputs={name: text for name, text in texts.inputs.items() if text is not None},
-        stitch_chunks=plan.stitch.chunks or tuple(dict.fromkeys(used)) or leaves(chunks),
+        stitch_chunks=plan.stitch.chunks or tuple(dict.fromkeys(used)) or leaves(built.chunks, built.groups),
         stitch_format=plan.stitch.format,
         stitch_template=template,
         output=texts.output,
@@ -198,54 +205,3 @@ def _build(plan: Plan, source: _Source, texts: _Texts, files: PlanFiles) -> Work
 
 def _default_name(path: Path | None) -> str:
     return (re.sub(r"[\x00-\x1f\x7f/\\]", "_", path.stem)[:100] or "plan") if path else "plan"
-
-
-def _chunks(plan: Plan, drafts: Sequence[ChunkDraft]) -> dict[str, Chunk]:
-    seen: Counter[str] = Counter()
-    chunks: dict[str, Chunk] = {}
-    before: tuple[str, ...] = ()
-    for spec, draft in zip(plan.chunks, drafts, strict=True):
-        assert draft.prompt is not None, "a prompt that cannot be read is a problem"
-        recipe = _recipe(plan, spec, draft.prompt.located.text)
-        chunks[spec.id] = _chunk(plan, spec, draft.prompt, after=before, occurrence=seen[recipe], recipe=recipe)
-        seen[recipe] += 1
-        before = (spec.id,) if plan.mode == "sequence" else ()
-    return chunks
-
-
-def _chunk(
-    plan: Plan, spec: ChunkSpec, prompt: TemplateDraft, *, after: tuple[str, ...], occurrence: int, recipe: str
-) -> Chunk:
-    references = tuple(dict.fromkeys(each.key for each in prompt.template.references if each.namespace == "chunks"))
-    upstream = tuple(dict.fromkeys((*references, *spec.depends_on)))
-    return Chunk(
-        id=spec.id,
-        template=prompt.template,
-        references=references,
-        upstream=upstream,
-        after=after,
-        on_missing=dict.fromkeys(upstream, spec.on_missing or "skip"),
-        model=spec.model or plan.model,
-        fallback_model=spec.fallback_model or plan.fallback_model,
-        effort=spec.effort or plan.effort,
-        complexity=spec.complexity or plan.complexity or "medium",
-        timeout_s=_timeout_s(plan, spec),
-        max_attempts=spec.max_attempts or plan.max_attempts or DEFAULT_ATTEMPTS,
-        reuse=spec.reuse or plan.reuse or "always",
-        occurrence=occurrence,
-        recipe=recipe,
-    )
-
-
-def _timeout_s(plan: Plan, spec: ChunkSpec) -> float:
-    """The chunk's seconds, else its size class, else the plan's seconds, else the plan's size class."""
-    if spec.timeout_s is not None:
-        return spec.timeout_s
-    if spec.complexity is not None:
-        return TIMEOUT_S[spec.complexity]
-    return plan.timeout_s if plan.timeout_s is not None else TIMEOUT_S[plan.complexity or "medium"]
-
-
-def _recipe(plan: Plan, spec: ChunkSpec, prompt: str) -> str:
-    shape = [prompt, spec.template, spec.model or plan.model, spec.effort or plan.effort]
-    return hashlib.sha256(json.dumps(shape).encode()).hexdigest()

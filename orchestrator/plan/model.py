@@ -15,6 +15,7 @@ Effort = Literal["low", "medium", "high", "xhigh", "max"]
 OnMissing = Literal["skip", "gap"]
 Mode = Literal["parallel", "sequence"]
 StitchFormat = Literal["markdown", "text", "json", "jsonl"]
+SplitMode = Literal["markdown", "headings", "text", "code", "lines", "regex"]
 
 TIMEOUT_S: dict[Complexity, float] = {"simple": 120.0, "medium": 300.0, "complex": 600.0}
 """Seconds for one attempt of each size class."""
@@ -51,13 +52,19 @@ def _short_input(value: Any) -> Any:
         return {"required": True}
     if isinstance(value, str):
         return {"file": value}
-    if isinstance(value, list):
-        return {"items": cast("list[object]", value)}
-    return value
+    return _short_items(value)
+
+
+def _short_items(value: Any) -> Any:
+    return {"items": cast("list[object]", value)} if isinstance(value, list | tuple) else value
+
+
+def _short_patterns(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
 
 
 class InputSpec(PlanPart):
-    """A named text. Exactly one of `file`, `text`, `items` and `required` is given.
+    """A named text, or several. Exactly one of `file`, `text`, `items`, `files`, `rows` and `required` is given.
 
     Short forms: a string is `{file: …}`, a list is `{items: […]}`, the word `required` is `{required: true}`.
     """
@@ -69,6 +76,22 @@ class InputSpec(PlanPart):
     items: Annotated[tuple[str, ...], Field(strict=False)] | None = Field(
         default=None, min_length=1, description="Several short texts; in a prompt they render one a line."
     )
+    files: (
+        Annotated[
+            tuple[str, ...],
+            BeforeValidator(_short_patterns, json_schema_input_type=str | list[str]),
+            Field(strict=False),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        min_length=1,
+        description="Glob patterns of UTF-8 text files, such as src/**/*.py; what .gitignore names is left out.",
+    )
+    rows: str | None = Field(
+        default=None, min_length=1, description="Path of a .csv or .jsonl file, relative to the plan file."
+    )
+    key: str | None = Field(default=None, min_length=1, description="With `rows`: the column that names each row.")
     required: Literal[True] | None = Field(
         default=None, description="The text must come from the command line: --input NAME=FILE or --set NAME=TEXT."
     )
@@ -102,6 +125,71 @@ class SharedSettings(PlanPart):
     )
 
 
+class ForEachSpec(PlanPart):
+    """What a chunk runs over, once for each piece. Exactly one of `input`, `chunk` and `items` is given.
+
+    Short form: a list is `{items: […]}`.
+    """
+
+    input: str | None = Field(
+        default=None, min_length=1, description="An input: a text to split, files, items or rows."
+    )
+    chunk: str | None = Field(
+        default=None,
+        min_length=1,
+        description="A chunk whose answer is taken apart (array, headings, list); over a `for_each` it is paired.",
+    )
+    items: Annotated[tuple[str, ...], Field(strict=False)] | None = Field(
+        default=None, min_length=1, description="Short texts, one for each piece."
+    )
+    split: SplitMode | None = Field(
+        default=None,
+        description="How a text is cut: markdown, headings (with level), text, code, lines, regex (with pattern).",
+    )
+    level: int | None = Field(
+        default=None, ge=1, le=6, description="With `split: headings`: one piece for each heading of this level."
+    )
+    max_tokens: int | None = Field(
+        default=None, ge=1, description="Tokens (cl100k_base) that no piece exceeds, overlap not counted."
+    )
+    overlap_tokens: int | None = Field(
+        default=None, ge=1, description="Tokens of the neighbours shown as item.previous_tail and item.next_head."
+    )
+    pattern: str | None = Field(
+        default=None, min_length=1, description="With `split: regex`: a piece begins at each match of this expression."
+    )
+    batch: int | None = Field(default=None, ge=1, description="Items or rows that go into one prompt; 1 when left out.")
+
+
+class ReduceSpec(PlanPart):
+    """Which answers a chunk merges, and how much goes into one merge."""
+
+    chunk: str = Field(min_length=1, description="The `for_each` chunk whose answers are merged.")
+    max_tokens: int = Field(
+        ge=200, description="Tokens (cl100k_base) of the answers in one merge; more are merged in a tree."
+    )
+    final_prompt: str | FileText | None = Field(
+        default=None, description="Prompt of the last merge, when it is not that of all others."
+    )
+
+
+class CarrySpec(PlanPart):
+    """What a chunk is told of the one before it. Exactly one of `tail_tokens`, `summary` and `glossary` is given."""
+
+    tail_tokens: int | None = Field(
+        default=None, ge=1, description="Tokens (cl100k_base) of the end of the answer before."
+    )
+    summary: Literal[True] | None = Field(
+        default=None, description="A running summary of all answers so far, kept by one more call after each."
+    )
+    glossary: Literal[True] | None = Field(
+        default=None, description="A running list of names and terms, kept by one more call after each answer."
+    )
+    max_tokens: int | None = Field(
+        default=None, ge=50, description="With `summary` or `glossary`: tokens (cl100k_base) that it may take."
+    )
+
+
 class ChunkSpec(SharedSettings):
     """One sub-prompt as written in a plan."""
 
@@ -115,7 +203,17 @@ class ChunkSpec(SharedSettings):
     )
     on_missing: OnMissing | None = Field(
         default=None,
-        description="When something it refers to failed: skip it too (the default), or go on with a visible gap.",
+        description="When something it refers to failed: skip it too (default for one answer), or go on with a visible "
+        "gap (default for groups and `reduce`).",
+    )
+    for_each: (
+        Annotated[ForEachSpec, BeforeValidator(_short_items, json_schema_input_type=ForEachSpec | list[str])] | None
+    ) = Field(default=None, description="Run this chunk once for each piece: {input: …}, {chunk: …} or a list.")
+    reduce: ReduceSpec | None = Field(
+        default=None, description="Merge the answers of a `for_each` chunk, in a tree when they are too long for one."
+    )
+    carry: CarrySpec | None = Field(
+        default=None, description="What it is told of the chunk before it, in `mode: sequence` or over pieces."
     )
 
 
@@ -179,19 +277,15 @@ class Plan(SharedSettings):
 LATER: dict[str, dict[str, str]] = {
     "plan": {"tools": "tools", "account": "accounts", "isolation": "process reuse", "workdir": "tools"},
     "chunk": {
-        "for_each": "running a chunk for each piece",
-        "reduce": "merging many answers",
-        "carry": "carrying text along a sequence",
         "expect": "checks on answers",
         "output_schema": "structured answers",
         "fields": "structured answers",
-        "batch": "several rows in one prompt",
         "workdir": "tools",
         "account": "accounts",
         "isolation": "process reuse",
         "tools": "tools",
     },
-    "input": {"files": "inputs of many files", "rows": "inputs of rows", "key": "inputs of rows"},
+    "input": {},
     "stitch": {"seams": "seam work", "join": "joining by source", "files": "one result per file"},
 }
 """Keys of the format that this version refuses by name, each with what it is for."""

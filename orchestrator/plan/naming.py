@@ -73,12 +73,24 @@ def read_reference(root: str, steps: Sequence[Step], *, line: int) -> Reference:
         return Reference(root, "", None, line)
     if root == "chunks":
         return _chunk(steps, line)
-    if root in ("inputs", "item"):
-        return _plain(root, steps, line)
+    if root == "inputs":
+        return _input(steps, line)
+    if root == "item":
+        return _item(steps, line)
     raise BadReferenceError(
         f"`{root}` is not known here",
         f"names are chunks.ID, inputs.NAME, request and name; {did_you_mean(root, NAMES) or LITERAL_HINT}",
     )
+
+
+def read_member(variable: str, steps: Sequence[Step], *, line: int) -> tuple[str, ...]:
+    """The steps from a loop's variable over a group to `text` or a field of its item. Raises `BadReferenceError`."""
+    if steps[0] == "item" and len(steps) > 1:
+        return ("item", _item(steps[1:], line).name)
+    if list(steps) == ["text"]:
+        return ("text",)
+    known = f"there are {variable}.text and {variable}.item.source, .index, .heading_path, .row.COLUMN, …"
+    raise BadReferenceError(f"`{variable}` is an answer of a group and has no `{_shown(steps[0])}`", known)
 
 
 def _first(root: str, steps: Sequence[Step]) -> str:
@@ -117,13 +129,30 @@ def _chunk(steps: Sequence[Step], line: int) -> Reference:
     return Reference("chunks", name, subscript, line)
 
 
-def _plain(root: str, steps: Sequence[Step], line: int) -> Reference:
-    name = _first(root, steps)
-    if len(steps) > 1:
-        kind = "an input" if root == "inputs" else "a field of an item"
-        hint = _filter_hint(f"{root}.{name}", steps[1]) or f"write {root}.{name}"
-        raise BadReferenceError(f"{kind} has no `{_shown(steps[1])}`", hint)
-    return Reference(root, name, None, line)
+def _input(steps: Sequence[Step], line: int) -> Reference:
+    name = _first("inputs", steps)
+    _refuse_more("inputs", name, "an input", steps[1:])
+    return Reference("inputs", name, None, line)
+
+
+def _item(steps: Sequence[Step], line: int) -> Reference:
+    name = _first("item", steps)
+    rest = steps[1:]
+    if name in ITEM_PARTS:
+        if not rest or not isinstance(rest[0], str):
+            raise BadReferenceError(f"`item.{name}` alone cannot be used", ITEM_PARTS[name])
+        name, rest = f"{name}.{rest[0]}", rest[1:]
+    elif name not in ITEM_FIELDS:
+        known = f"there are {', '.join((*ITEM_FIELDS, 'row.COLUMN', 'chunks.ID'))}"
+        raise BadReferenceError(f"an item has no `{name}`", did_you_mean(name, ITEM_FIELDS) or known)
+    _refuse_more("item", name, "a field of an item", rest)
+    return Reference("item", name, None, line)
+
+
+def _refuse_more(root: str, name: str, kind: str, rest: Sequence[Step]) -> None:
+    if rest:
+        hint = _filter_hint(f"{root}.{name}", rest[0]) or f"write {root}.{name}"
+        raise BadReferenceError(f"{kind} has no `{_shown(rest[0])}`", hint)
 
 
 def _shown(step: Step) -> str:
@@ -137,8 +166,17 @@ def _filter_hint(name: str, step: Step) -> str:
     return f"write {{{{ {name} | {near}{FILTERS[near].usage} }}}}" if near in FILTERS else ""
 
 
+ITEM_FIELDS = ("text", "index", "count", "source", "heading_path", "previous_tail", "next_head", "original")
+"""What every item has."""
+
+ITEM_PARTS = {
+    "row": "name a column, as in {{ item.row.subject }}",
+    "chunks": "name a chunk with pieces of its own, as in {{ item.chunks.draft }}",
+}
+"""What an item has under names of the plan, and what to write."""
+
 NAMES = ("chunks", "inputs", "request", "name", "item", "parts")
-"""Every namespace; `item` and `parts` are known, so that a plan that uses them can be told what is missing."""
+"""Every namespace; `item` stands for a piece in a `for_each`, `parts` for what a `reduce` merges."""
 
 LITERAL_HINT = "`template: false` beside the prompt takes it literally, and {{ '{{' }} writes two braces"
 

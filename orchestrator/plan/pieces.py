@@ -11,30 +11,55 @@ from orchestrator.plan.workload import Chunk, ForEach, Item
 def piece_chunks(group: ForEach, items: Sequence[Item]) -> list[Chunk]:
     """One chunk for each item, called `part[1]`, `part[2]`, …"""
     prototype = group.prototype
-    return [
+    chunks = [
         replace(prototype, id=f"{group.id}[{at}]", group=group.id, order=(*prototype.order, at), item=item)
         for at, item in enumerate(items, 1)
     ]
+    return _chained(group, chunks)
 
 
 def pair_chunks(group: ForEach, over: Sequence[Chunk]) -> list[Chunk]:
     """One chunk for each chunk of the group that it goes over: `critique[3]` works on the answer of `draft[3]`.
 
-    All else that an item says (its source, its place) it has from that chunk's own item.
+    All else that an item says (its source, its place, the text it began with) it has from that chunk's own item.
     """
-    chunks: list[Chunk] = []
-    for at, chunk in enumerate(over, 1):
-        item = replace(chunk.item or Item(index=at, count=len(over), text=None), text=None, answer_of=chunk.id)
-        paired = piece_chunks(group, [item])[0]
-        chunks.append(
-            replace(
-                paired,
-                id=f"{group.id}{chunk.id.removeprefix(chunk.group)}",
-                order=(*group.prototype.order, at),
-                upstream=(*paired.upstream, chunk.id),
-                on_missing={**paired.on_missing, chunk.id: "skip"},
-            )
+    prototype = group.prototype
+    chunks = [
+        replace(
+            prototype,
+            id=f"{group.id}{chunk.id.removeprefix(chunk.group)}",
+            group=group.id,
+            order=(*prototype.order, at),
+            item=_paired_item(chunk),
+            upstream=(*prototype.upstream, chunk.id),
+            on_missing={**prototype.on_missing, chunk.id: group.on_missing},
         )
+        for at, chunk in enumerate(over, 1)
+    ]
+    return _chained(group, chunks)
+
+
+def _paired_item(chunk: Chunk) -> Item:
+    item = chunk.item
+    assert item is not None, "every chunk of a group has its item"
+    return replace(
+        item,
+        text=None,
+        answer_of=chunk.id,
+        original=item.original if item.text is None else item.text,
+        chunks={**item.chunks, chunk.group: chunk.id},
+    )
+
+
+def _chained(group: ForEach, chunks: list[Chunk]) -> list[Chunk]:
+    """Each after the one before, where the group runs in order, and told of it, where the group carries."""
+    for at in range(1, len(chunks)):
+        chunk, before = chunks[at], chunks[at - 1].id
+        if group.in_order:
+            chunk = replace(chunk, after=(before,))
+        if chunk.carry is not None:
+            chunk = replace(chunk, carry=replace(chunk.carry, previous=before))
+        chunks[at] = chunk
     return chunks
 
 

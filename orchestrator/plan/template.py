@@ -24,6 +24,7 @@ from orchestrator.plan.naming import (
     Step,
     did_you_mean,
     place_of,
+    read_member,
     read_reference,
 )
 from orchestrator.plan.rendering import (
@@ -39,7 +40,7 @@ from orchestrator.plan.rendering import (
     loop,
     show,
 )
-from orchestrator.plan.values import FILTERS, FilterError, Value, bind_filter
+from orchestrator.plan.values import FILTERS, FilterError, Value, bind_filter, member
 
 __all__ = ["Reference", "Template", "TemplateProblem", "compile_template", "read_template"]
 
@@ -115,7 +116,7 @@ class _Reader:
         self.problems: list[TemplateProblem] = []
         self._source = source
         self._mark = carriage_return
-        self._variables: list[str] = []
+        self._variables: dict[str, bool] = {}
 
     def _refuse(self, node: nodes.Node, message: str, hint: str = "", *needles: str) -> None:
         # The node of `{% autoescape %}` has no line of its own, only what is in it.
@@ -151,20 +152,22 @@ class _Reader:
         return []
 
     def _loop(self, node: nodes.For, depth: int) -> Part:
-        hint = "write {% for item in inputs.NAME %} … {% endfor %}"
+        hint = "write {% for each in inputs.NAME %} … {% endfor %}"
         if node.test is not None or node.recursive or not isinstance(node.target, nodes.Name):
             self._refuse(node, "a loop has one variable, and neither a condition nor `recursive`", hint)
             return literal_text("")
         over = self._reference(node.iter, as_list=True)
         if over is None:
-            self._refuse(node, "a loop goes over an input that is a list", hint)
+            self._refuse(node, "a loop goes over an input that is a list, or over a group", hint)
             over = _constant("")
         variable = node.target.name
         if variable in NOT_FOR_LOOPS:
             self._refuse(node, f"`{variable}` cannot be the variable of a loop", "choose another name", variable)
-        self._variables.append(variable)
+        outer, root = self._variables, _chain(node.iter)[0]
+        # Answers have parts, texts have none.
+        self._variables = {**outer, variable: root is not None and root.name in ("chunks", "parts")}
         body = self.block(node.body, depth)
-        self._variables.pop()
+        self._variables = outer
         return loop(variable, over, body, self.block(node.else_, depth))
 
     def _expression(self, node: nodes.Node, depth: int) -> Expression:
@@ -220,9 +223,17 @@ class _Reader:
         full = ".".join([name, *map(str, steps)])
         if name == "loop" and full not in LOOP_FACTS:
             self._refuse(node, f"`{full}` is not known", f"there are {', '.join(LOOP_FACTS)}", full, name)
-        elif name != "loop" and steps:
+        if name == "loop" or not steps:
+            return lambda frame: frame.variables[full]
+        if not self._variables[name]:
             self._refuse(node, f"`{name}` is a text and has no parts", f"write {{{{ {name} }}}}", full, name)
-        return lambda frame: frame.variables[full]
+            return _constant("")
+        try:
+            path = read_member(name, steps, line=node.lineno)
+        except BadReferenceError as error:
+            self._refuse(node, str(error), error.hint, full, name)
+            return _constant("")
+        return lambda frame: member(frame.variables[name], path)
 
     def _filter(self, node: nodes.Filter, subject: nodes.Node, depth: int) -> Expression:
         before = len(self.references)
@@ -293,4 +304,6 @@ def _is_number(node: nodes.Node) -> bool:
         return isinstance(node.value, int | float)
     if isinstance(node, nodes.Filter):
         return node.name == "length"
-    return isinstance(node, nodes.Getattr) and isinstance(node.node, nodes.Name) and node.node.name == "loop"
+    if not isinstance(node, nodes.Getattr) or not isinstance(node.node, nodes.Name):
+        return False
+    return node.node.name == "loop" or (node.node.name == "item" and node.attr in ("index", "count"))

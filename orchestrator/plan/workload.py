@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from orchestrator.plan.model import Complexity, OnMissing, Plan, StitchFormat
@@ -23,7 +23,8 @@ class Item:
     `index` counts from 1, `count` is the number of pieces. `text` is None when it is the answer of the chunk
     `answer_of`. `from_answer` names the chunk that a model wrote the text in: it is then shown between marks. `source`
     is the file, row key or item that the piece comes from, `row` its columns, `heading_path` its headings joined by
-    " > ".
+    " > ". In a paired group `original` is the text of the piece that it all began with, and `chunks` maps the groups
+    between to this piece's chunk there. `notes` tell where the text had to be cut in a bad place.
     """
 
     index: int
@@ -36,6 +37,9 @@ class Item:
     previous_tail: str = ""
     next_head: str = ""
     row: Mapping[str, Cell] = field(default_factory=dict[str, "Cell"])
+    original: str = ""
+    chunks: Mapping[str, str] = field(default_factory=dict[str, str])
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +49,17 @@ class Part:
     chunk_id: str
     start: int | None = None
     end: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carry:
+    """What a chunk is told of the one before it: the last `tail_tokens` (`cl100k_base`) of the answer of `previous`.
+
+    `previous` is empty for the first one, which is told nothing.
+    """
+
+    tail_tokens: int
+    previous: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +95,7 @@ class Chunk:
     item: Item | None = None
     merges: bool = False
     parts: tuple[Part, ...] = ()
+    carry: Carry | None = None
     output_schema: Mapping[str, Any] | None = None
 
 
@@ -89,7 +105,8 @@ class ForEach:
 
     `members` are the ids of its chunks, or None when they are known only once `over` has its answer. With `paired`
     there is one for each member of the group `over`. `prototype` is a member without its item. `labelled`: each answer
-    is shown under a line that names its source.
+    is shown under a line that names its source. `on_missing` is what happens to a paired piece whose counterpart has
+    no answer. With `in_order` each piece starts when the one before it is over. `what` describes the pieces in words.
     """
 
     id: str
@@ -98,6 +115,9 @@ class ForEach:
     over: str = ""
     paired: bool = False
     labelled: bool = False
+    on_missing: OnMissing = "skip"
+    in_order: bool = False
+    what: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,10 +139,23 @@ Group = ForEach | Reduce
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One of several things that an input holds: a file, an item or a row. `text` is what a prompt shows of it."""
+
+    name: str
+    text: str
+    row: Mapping[str, Cell] = field(default_factory=dict[str, "Cell"])
+
+
+InputKind = Literal["text", "items", "files", "rows"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InputText:
     """An input as read. `sha256` is of its UTF-8 text; `given` says where it came from: plan, file, stdin or set.
 
-    `text` is what a prompt renders (items one a line); `path` is set when it was read from a file.
+    `text` is what a prompt renders (items and rows one a line, files under their names); `path` is set when it was
+    read from one file. `sources` has the files, items or rows of an input of that kind.
     """
 
     name: str
@@ -131,6 +164,8 @@ class InputText:
     sha256: str
     given: str
     path: Path | None = None
+    kind: InputKind = "text"
+    sources: tuple[Source, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,3 +196,8 @@ class Workload:
     files: Mapping[str, str] = field(default_factory=dict[str, str])
     system: str = "system"
     to_be_planned: bool = False
+
+    @property
+    def has_open_groups(self) -> bool:
+        """Whether more chunks may become known during the run."""
+        return any(isinstance(group, Reduce) or group.members is None for group in self.groups.values())

@@ -58,9 +58,9 @@ p.yaml:2:26: there is no input `x`
     - {id: a, prompt: "é\\t{{ inputs.x }}"}
                              ^
     there are no inputs""",
-    "chunks:\n- id: a\n  for_each: [1, 2]\n  prompt: x\n": """\
-p.yaml:3:3: `for_each` (running a chunk for each piece) is not in this version yet
-      for_each: [1, 2]
+    "chunks:\n- id: a\n  output_schema: {}\n  prompt: x\n": """\
+p.yaml:3:3: `output_schema` (structured answers) is not in this version yet
+      output_schema: {}
       ^
     leave it out""",
     "request: Write a book.\n": """\
@@ -109,7 +109,7 @@ stitch: {chunks: [a, xx, a], template: t.md, output: ../x, seams: 1}
         (1, "unknown key `limts`"),
         (2, "there is no file 'gone.md'"),
         (2, "'../x.md' leads out of the plan's folder"),
-        (2, "`both` needs exactly one of file, text, items, required"),
+        (2, "`both` needs exactly one of file, text, items, files, rows, required"),
         (4, "`a` refers to itself"),
         (4, "`b` is one chunk, no group: it has no `[2]`"),
         (4, "`item` stands only in a chunk with `for_each`"),

@@ -1,0 +1,152 @@
+"""From a plan without problems to its chunks and groups, in plan order. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from orchestrator.plan.draft import ChunkDraft, TemplateDraft
+from orchestrator.plan.grouping import GroupFacts
+from orchestrator.plan.model import TIMEOUT_S, ChunkSpec, OnMissing, Plan
+from orchestrator.plan.pieces import pair_chunks, piece_chunks
+from orchestrator.plan.selection import in_plan_order
+from orchestrator.plan.workload import Carry, Chunk, ForEach, Group, Reduce
+
+DEFAULT_ATTEMPTS = 3
+"""Attempts for a chunk, the first included: two retries outlast what is transient."""
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """The chunks that are known before the run, and the groups, each by id and in plan order."""
+
+    chunks: dict[str, Chunk]
+    groups: dict[str, Group]
+
+
+def build_chunks(plan: Plan, drafts: Sequence[ChunkDraft], facts: Mapping[str, GroupFacts]) -> Built:
+    """Every chunk of a plan whose drafts have no problem. Takes about a second for 10,000 pieces."""
+    plain: dict[str, Chunk] = {}
+    groups: dict[str, Group] = {}
+    seen: Counter[str] = Counter()
+    before = ""
+    for at, (spec, draft) in enumerate(zip(plan.chunks, drafts, strict=True)):
+        assert draft.prompt is not None, "a prompt that cannot be read is a problem"
+        chunk = replace(_chunk(plan, spec, draft.prompt, facts, seen), order=(at,))
+        if spec.for_each is not None:
+            groups[spec.id] = _for_each(chunk, spec, facts[spec.id], in_order=plan.mode == "sequence")
+        elif spec.reduce is not None:
+            last = _chunk(plan, spec, draft.final, facts, seen) if draft.final is not None else chunk
+            groups[spec.id] = _reduce(chunk, replace(last, order=(at,)), spec)
+        else:
+            plain[spec.id] = _carrying(chunk, spec, previous=before)
+        before = spec.id
+    built = _assembled(plan, plain, groups, facts)
+    return built if plan.mode != "sequence" else Built(*in_plan_order(built.chunks, built.groups))
+
+
+def _assembled(
+    plan: Plan, plain: Mapping[str, Chunk], groups: dict[str, Group], facts: Mapping[str, GroupFacts]
+) -> Built:
+    """The chunks in plan order; a group that others are paired with is taken apart before these."""
+    pieces: dict[str, list[Chunk]] = {}
+    for name in sorted(facts, key=lambda name: len(facts[name].lineage)):
+        group, known = groups[name], facts[name]
+        assert isinstance(group, ForEach)
+        if not known.dynamic:
+            paired = pair_chunks(group, pieces[group.over]) if group.paired else None
+            pieces[name] = piece_chunks(group, known.items or ()) if paired is None else paired
+            groups[name] = replace(group, members=tuple(chunk.id for chunk in pieces[name]))
+    chunks: dict[str, Chunk] = {}
+    for spec in plan.chunks:
+        group = groups.get(spec.id)
+        if isinstance(group, Reduce):
+            chunks[spec.id] = group.last
+        elif group is None:
+            chunks[spec.id] = plain[spec.id]
+        else:
+            chunks |= {chunk.id: chunk for chunk in pieces.get(spec.id, ())}
+    return Built(chunks, groups)
+
+
+def _for_each(prototype: Chunk, spec: ChunkSpec, facts: GroupFacts, *, in_order: bool) -> ForEach:
+    assert spec.for_each is not None
+    return ForEach(
+        id=spec.id,
+        prototype=replace(_carrying(prototype, spec, previous=""), group=spec.id),
+        members=None,
+        over=spec.for_each.chunk or "",
+        paired=bool(facts.lineage),
+        labelled=facts.labelled,
+        on_missing=spec.on_missing or "skip",
+        in_order=in_order,
+        what=facts.what,
+    )
+
+
+def _reduce(chunk: Chunk, last: Chunk, spec: ChunkSpec) -> Reduce:
+    assert spec.reduce is not None
+    over = spec.reduce.chunk
+    upstream = tuple(dict.fromkeys((*last.upstream, over)))
+    return Reduce(
+        id=spec.id,
+        prototype=replace(chunk, merges=True, group=spec.id),
+        last=replace(
+            last, merges=True, upstream=upstream, on_missing={**last.on_missing, over: spec.on_missing or "gap"}
+        ),
+        over=over,
+        max_tokens=spec.reduce.max_tokens,
+    )
+
+
+def _carrying(chunk: Chunk, spec: ChunkSpec, *, previous: str) -> Chunk:
+    if spec.carry is None or spec.carry.tail_tokens is None:
+        return chunk
+    return replace(chunk, carry=Carry(tail_tokens=spec.carry.tail_tokens, previous=previous))
+
+
+def _chunk(
+    plan: Plan, spec: ChunkSpec, prompt: TemplateDraft, facts: Mapping[str, GroupFacts], seen: Counter[str]
+) -> Chunk:
+    references = tuple(dict.fromkeys(each.key for each in prompt.template.references if each.namespace == "chunks"))
+    upstream = tuple(dict.fromkeys((*references, *spec.depends_on)))
+    recipe = _recipe(plan, spec, prompt.located.text)
+    seen[recipe] += 1
+    return Chunk(
+        id=spec.id,
+        template=prompt.template,
+        references=references,
+        upstream=upstream,
+        after=(),
+        on_missing={name: _on_missing(spec, is_group=name in facts) for name in upstream},
+        model=spec.model or plan.model,
+        fallback_model=spec.fallback_model or plan.fallback_model,
+        effort=spec.effort or plan.effort,
+        complexity=spec.complexity or plan.complexity or "medium",
+        timeout_s=_timeout_s(plan, spec),
+        max_attempts=spec.max_attempts or plan.max_attempts or DEFAULT_ATTEMPTS,
+        reuse=spec.reuse or plan.reuse or "always",
+        occurrence=seen[recipe] - 1,
+        recipe=recipe,
+    )
+
+
+def _on_missing(spec: ChunkSpec, *, is_group: bool) -> OnMissing:
+    return spec.on_missing or ("gap" if is_group else "skip")
+
+
+def _timeout_s(plan: Plan, spec: ChunkSpec) -> float:
+    """The chunk's seconds, else its size class, else the plan's seconds, else the plan's size class."""
+    if spec.timeout_s is not None:
+        return spec.timeout_s
+    if spec.complexity is not None:
+        return TIMEOUT_S[spec.complexity]
+    return plan.timeout_s if plan.timeout_s is not None else TIMEOUT_S[plan.complexity or "medium"]
+
+
+def _recipe(plan: Plan, spec: ChunkSpec, prompt: str) -> str:
+    shape = [prompt, spec.template, spec.model or plan.model, spec.effort or plan.effort]
+    return hashlib.sha256(json.dumps(shape).encode()).hexdigest()
