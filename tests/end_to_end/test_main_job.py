@@ -213,3 +213,26 @@ def test_after_kill_9_at_any_moment_nothing_is_left_and_nothing_is_lost(
     ids = ["summary", "one", "two", "three", "four", "index", "alone"]
     assert (command.folder / "guide.md").read_text() == "\n\n".join(f"{each} done" for each in ids)
     assert alive_with(standin_api.url) == {}
+
+
+def _endless_once(request: ApiRequest) -> ApiResponse:
+    if "cut at its length limit" in request.prompt:
+        return answer("and this is the end.")
+    return answer(f"piece {request.turn}, ", stop_reason="max_tokens")
+
+
+def test_an_answer_beyond_the_ceiling_is_continued_by_us(
+    tmp_path: Path, claude_binary: Path, isolated_home: Path
+) -> None:
+    """When the CLI has given up, one more call writes the rest; nothing that was written is lost or paid again."""
+    with StandInApi(_endless_once) as api:
+        command = Command(tmp_path, cli_environment(api, isolated_home), claude=claude_binary)
+        (tmp_path / "long.yaml").write_text("chunks:\n  - {id: story, prompt: A long story.}\n")
+        done = command.run("long.yaml", "--progress", "json")
+        assert done.exit_code == 0
+        written = "piece 0, piece 1, piece 2, piece 3, "
+        assert (tmp_path / "long.result.md").read_text() == written + "and this is the end."
+        assert done.ids("chunk_retry_scheduled") == ["story"]
+        last = api.requests[-1]
+        assert "A long story." in last.prompt
+        assert f"\n{written}\n</answer" in last.prompt
