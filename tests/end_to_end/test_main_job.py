@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -236,3 +238,25 @@ def test_an_answer_beyond_the_ceiling_is_continued_by_us(
         last = api.requests[-1]
         assert "A long story." in last.prompt
         assert f"\n{written}\n</answer" in last.prompt
+
+
+def test_the_first_event_is_there_within_a_second(command: Command) -> None:
+    """With the real CLI found, asked for its version and its login; a slower machine gets more."""
+
+    def first_line_s(*words: str) -> float:
+        started = time.monotonic()
+        process = command.start(*words)
+        assert process.stdout is not None
+        assert "run_started" in process.stdout.readline()
+        taken = time.monotonic() - started
+        process.kill()
+        process.communicate()
+        return taken
+
+    def bare_s() -> float:
+        started = time.monotonic()
+        subprocess.run([sys.executable, "-c", "pass"], check=True)
+        return time.monotonic() - started
+
+    slower = max(1.0, min(bare_s() for _ in range(3)) / 0.03)
+    assert min(first_line_s("plan.yaml", "--progress", "json", "--fresh") for _ in range(3)) < 1.0 * slower
