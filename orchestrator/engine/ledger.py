@@ -197,8 +197,9 @@ class Ledger:
         """An attempt brought no answer; the chunk may go on."""
         before = self.records[chunk_id]
         self.work_s += end.elapsed_s
-        self.records[chunk_id] = replace(
+        record = replace(
             before,
+            status="pending",
             elapsed_s=before.elapsed_s + end.elapsed_s,
             input_tokens=before.input_tokens + failure.usage.total_input_tokens,
             output_tokens=before.output_tokens + failure.usage.output_tokens,
@@ -216,6 +217,7 @@ class Ledger:
             cost_usd=end.charge_usd,
             evidence=dict(failure.evidence),
         )
+        self._journal.do(self._write(record))
         self._journal.do(Writes.add_attempt(self._journal.run_id, attempt))
 
     def retry_scheduled(self, chunk_id: str, *, attempt: int, wait_s: float) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
-from orchestrator.engine.groups import known_from
+from orchestrator.engine.groups import known_from, stored_members
 from orchestrator.engine.stitch import Stitched, stitch, stitch_plainly
 from orchestrator.errors import PlanChangedError
 from orchestrator.plan.load import StdinText, load_plan, select
@@ -43,13 +44,12 @@ def recall_result(store: Store, run_id: str) -> Stitched | None:
         workload = reload_workload(record)
         return stitch(workload, known_from(workload, answers=answers, gaps=gaps))
     ids = [chunk.chunk_id for chunk in chunks]
-    return stitch_plainly(
-        kept["chunks"],
-        kept["format"],
-        answers=answers,
-        gaps=gaps,
-        members=lambda name: () if name in ids else tuple(each for each in ids if each.startswith(f"{name}[")),
-    )
+
+    def members(name: str) -> tuple[str, ...] | None:
+        piece = re.compile(rf"{name}\[[0-9]+\]")
+        return None if name in ids else tuple(each for each in ids if piece.fullmatch(each)) or None
+
+    return stitch_plainly(kept["chunks"], kept["format"], answers=answers, gaps=gaps, members=members)
 
 
 def reload_workload(record: RunRecord) -> Workload:
