@@ -18,7 +18,6 @@ from orchestrator.cli.options import (
     JsonOption,
     LastRunArgument,
     MaxCostOption,
-    NoWaitOption,
     OnlyOption,
     OutputOption,
     PlanArgument,
@@ -31,6 +30,7 @@ from orchestrator.cli.options import (
     SetOption,
     StoreOption,
     UntilOption,
+    WaitOption,
     YesOption,
 )
 from orchestrator.cli.words_first import with_command_first
@@ -122,7 +122,7 @@ def run(
     redo: RedoOption = None,
     max_concurrency: ConcurrencyOption = None,
     max_cost: MaxCostOption = None,
-    no_wait: NoWaitOption = False,
+    wait: WaitOption = None,
     yes: YesOption = False,
     force: ForceOption = False,
 ) -> None:
@@ -147,7 +147,7 @@ def run(
         store=store,
         max_concurrency=max_concurrency,
         max_cost_usd=max_cost,
-        wait_for_limits=not no_wait,
+        wait_for_limits=wait,
         yes=yes,
         force=force,
     )
@@ -164,7 +164,7 @@ def resume(
     store: StoreOption = None,
     max_concurrency: ConcurrencyOption = None,
     max_cost: MaxCostOption = None,
-    no_wait: NoWaitOption = False,
+    wait: WaitOption = None,
     yes: YesOption = False,
     force: ForceOption = False,
 ) -> None:
@@ -179,7 +179,7 @@ def resume(
         store=store,
         max_concurrency=max_concurrency,
         max_cost_usd=max_cost,
-        wait_for_limits=False if no_wait else None,
+        wait_for_limits=wait,
         yes=yes,
         force=force,
     )

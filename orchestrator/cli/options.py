@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +20,12 @@ class ProgressMode(StrEnum):
     PLAIN = "plain"
     JSON = "json"
     QUIET = "quiet"
+
+
+def _amount(value: float | None) -> float | None:
+    if value is not None and not (math.isfinite(value) and value > 0):
+        raise typer.BadParameter("it must be an amount above 0, in US dollars")
+    return value
 
 
 PlanArgument = Annotated[Path, typer.Argument(metavar="PLAN", help="The plan file.", show_default=False)]
@@ -76,9 +83,13 @@ ConcurrencyOption = Annotated[
     typer.Option("-j", "--max-concurrency", metavar="N", min=1, max=256, help="Chunks under way at once."),
 ]
 MaxCostOption = Annotated[
-    float | None, typer.Option("--max-cost", metavar="USD", min=0.0, help="Start nothing new beyond this cost.")
+    float | None,
+    typer.Option("--max-cost", metavar="USD", help="Start nothing new beyond this cost.", callback=_amount),
 ]
-NoWaitOption = Annotated[bool, typer.Option("--no-wait", help="Stop at a usage limit instead of waiting for its end.")]
+WaitOption = Annotated[
+    bool | None,
+    typer.Option("--wait/--no-wait", help="Wait for the end of a usage limit (as usual), or stop there."),
+]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask before an expensive run.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite an output file that no run wrote.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import asdict
 from pathlib import Path
 
 from orchestrator.cli.given import existing_store
+from orchestrator.cli.going_on import command_to_go_on, past_of
 from orchestrator.cli.printing import print_exactly, print_json, print_lines
 from orchestrator.cli.status_lines import run_state, status_lines, status_record
 from orchestrator.cli.words_first import meant
@@ -18,11 +18,10 @@ def print_status(run: str, *, store: Path | None, as_json: bool) -> None:
     """How a run stands."""
     opened = _open(store, run)
     run_id = opened.resolve(run)
-    record = opened.run(run_id)
     live = opened.is_held(run_id)
-    goes_on = run_state(record, live=live) not in ("running", "complete")
-    words = ["orchestrate", "resume", run_id, *(["--store", str(store)] if store else [])]
-    shown = status_record(record, opened.chunks(run_id), live=live, next_command=shlex.join(words) if goes_on else "")
+    past = past_of(opened, run_id)
+    command = "" if live else command_to_go_on(past, store=store, here=Path.cwd())
+    shown = status_record(past.run, past.chunks, live=live, next_command=command)
     if as_json:
         print_json(shown)
     else:

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shlex
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestrator.api import CommonOptions, RunControl, RunResult, aresume_run, arun_plan
 from orchestrator.cli.asking import asker
 from orchestrator.cli.display.choose import Mode, choose_mode, make_screen
-from orchestrator.cli.display.lines import final_line, problem_lines
+from orchestrator.cli.display.lines import final_line, is_success, problem_lines
 from orchestrator.cli.display.screens import Closing
 from orchestrator.cli.display.sink import Sink
 from orchestrator.cli.display.writer import JSON_STALL_S, STALL_S, Writer
 from orchestrator.cli.given import claude_path, environment, existing_plan, existing_store, given_inputs, store_path
+from orchestrator.cli.going_on import command_to_go_on, past_of, resume_command
 from orchestrator.cli.interrupts import stop_on_signals
 from orchestrator.cli.options import ProgressMode
 from orchestrator.cli.printing import print_exactly
-from orchestrator.errors import UsageError
+from orchestrator.errors import StoreError
+from orchestrator.store import open_store
 
 STDOUT, STDERR = 1, 2
+
+NO_FILE = "-"
+"""As an output: the result goes to stdout."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +128,10 @@ def run_plan_file(options: RunOptions, watch: WatchOptions, *, commands: Sequenc
 
 def resume_run(run_id: str, watch: WatchOptions) -> int:
     """Continue a run and show it. Returns the exit code."""
-    existing_store(watch.store, run=run_id)
+    opened = open_store(existing_store(watch.store, run=run_id))
+    run_id = opened.resolve(run_id)
+    if watch.output is None and opened.run(run_id).options["output"] == NO_FILE:
+        watch = replace(watch, output=NO_FILE)
 
     async def start(session: _Session) -> RunResult:
         return await aresume_run(run_id, **session.options(watch, claude=watch.claude))
@@ -133,20 +140,22 @@ def resume_run(run_id: str, watch: WatchOptions) -> int:
 
 
 def _watch(watch: WatchOptions, start: _Start) -> int:
-    if watch.max_cost_usd is not None and not watch.max_cost_usd > 0:
-        raise UsageError("--max-cost must be above 0")
-    descriptor = STDERR if watch.output == "-" else STDOUT
-    stream = sys.stderr if watch.output == "-" else sys.stdout
+    to_stdout = watch.output == NO_FILE
+    descriptor = STDERR if to_stdout else STDOUT
+    stream = sys.stderr if to_stdout else sys.stdout
     mode = choose_mode(watch.progress, is_terminal=os.isatty(descriptor), environment=environment())
     sink = Sink(descriptor, encoding="utf-8" if mode == "json" else stream.encoding)
-    closing = Closing(next_command=lambda run_id: _resume_command(run_id, store=watch.store), here=str(Path.cwd()))
+    closing = Closing(next_command=lambda run_id: _next_command(run_id, store=watch.store), here=str(Path.cwd()))
     screen = make_screen(mode, sink, closing=closing, environment=environment())
     stall_s = JSON_STALL_S if mode == "json" else STALL_S
-    with Writer(screen, sink, keep_all=mode == "json", stall_s=stall_s) as writer:
-        session = _Session(writer=writer, control=RunControl(), descriptor=descriptor, yes=watch.yes)
-        result = asyncio.run(_run(session, start))
-    _tell_trouble(writer, mode=mode, sink=sink, closing=closing)
-    if watch.output == "-":
+    writer = Writer(screen, sink, keep_all=mode == "json", stall_s=stall_s)
+    try:
+        with writer:
+            session = _Session(writer=writer, control=RunControl(), descriptor=descriptor, yes=watch.yes)
+            result = asyncio.run(_run(session, start))
+    finally:
+        _tell_trouble(writer, mode=mode, sink=sink, closing=closing)
+    if to_stdout:
         print_exactly(result.text)
     return result.exit_code
 
@@ -160,7 +169,7 @@ def _tell_trouble(writer: Writer, *, mode: Mode, sink: Sink, closing: Closing) -
     """On stderr, after anything but success, when the display did not say it or nobody was there to read it."""
     view = writer.view
     told = mode in ("tty", "plain") and not sink.broken
-    if told or view.finished is None or view.finished.status == "complete" or sink.fileno() == STDERR:
+    if told or view.finished is None or is_success(view.finished) or sink.fileno() == STDERR:
         return
     errors = Sink(STDERR, encoding=sys.stderr.encoding)
     lines = [final_line(view, view.finished, here=closing.here)]
@@ -169,6 +178,9 @@ def _tell_trouble(writer: Writer, *, mode: Mode, sink: Sink, closing: Closing) -
     errors.flush()
 
 
-def _resume_command(run_id: str, *, store: Path | None) -> str:
-    words = ["orchestrate", "resume", run_id, *(["--store", str(store)] if store else [])]
-    return shlex.join(words)
+def _next_command(run_id: str, *, store: Path | None) -> str:
+    try:
+        past = past_of(open_store(store_path(store)), run_id)
+    except StoreError:
+        return resume_command(run_id, store=store)
+    return command_to_go_on(past, store=store, here=Path.cwd())

@@ -177,10 +177,14 @@ def _from_here(path: str, here: str) -> str:
     return path.removeprefix(here.rstrip("/") + "/") if here else path
 
 
+def is_success(event: RunFinished) -> bool:
+    """Whether nothing is left to say or do; a complete run with a reason could not write its result."""
+    return event.status == "complete" and not event.reason
+
+
 def problem_lines(view: RunView, *, next_command: str) -> list[str]:
     """After anything but success: each failed or skipped chunk with its reason, and what to type next."""
-    finished = view.finished
-    if finished is None or finished.status == "complete":
+    if view.finished is None or is_success(view.finished):
         return []
     lines = [
         f"  {one_line(chunk_id)}: {one_line(reason, limit=600)}" for chunk_id, reason in view.problems[:PROBLEMS_SHOWN]

@@ -7,7 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from orchestrator.cli.display.lines import event_lines, final_line, heartbeat_line, problem_lines, stopping_line
+from orchestrator.cli.display.lines import (
+    event_lines,
+    final_line,
+    heartbeat_line,
+    is_success,
+    problem_lines,
+    stopping_line,
+)
 from orchestrator.cli.display.sink import Sink
 from orchestrator.cli.display.view import RunView
 from orchestrator.events import TRANSIENT, Event, RunFinished, event_to_dict, event_to_json
@@ -160,8 +167,10 @@ class QuietScreen:
 def run_lines(event: Event, view: RunView, *, closing: Closing) -> list[str]:
     """The lines of an event, those at the end of a run included."""
     if isinstance(event, RunFinished):
-        problems = problem_lines(view, next_command=closing.next_command(view.run_id))
-        return [final_line(view, event, here=closing.here), *problems]
+        last = final_line(view, event, here=closing.here)
+        if is_success(event):
+            return [last]
+        return [last, *problem_lines(view, next_command=closing.next_command(view.run_id))]
     return event_lines(event, view)
 
 

@@ -1,0 +1,129 @@
+"""The command that goes on with a run from where it stands. Pure, but for `past_of`, which asks the store."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal
+from pathlib import Path
+from typing import Any
+
+from orchestrator.events import RunEstimated
+from orchestrator.store import AttemptRecord, ChunkRecord, RunRecord, Store
+
+LONGEST_TEXT_CHARS = 200
+"""An input text that is longer is not repeated in a command that people read."""
+
+_COST_LIMIT = re.compile(r"the cost limit of \$(\d+(?:\.\d+)?(?:e-?\d+)?) is reached")
+_SAME_FAILURE = re.compile(r"\d+ chunks in a row failed for the same reason")
+_NOT_WRITTEN = "cannot write "
+"""How the reasons begin that a stopped run is stored with; no other field tells them apart."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """What is stored of a run. `estimate` is its latest `run_estimated` event, if it came that far."""
+
+    run: RunRecord
+    chunks: Sequence[ChunkRecord]
+    attempts: Sequence[AttemptRecord]
+    estimate: Mapping[str, Any] | None
+
+
+def past_of(store: Store, run_id: str) -> Past:
+    """All that `command_to_go_on` looks at. Raises `UnknownRunError` or `StoreError`."""
+    estimates = [event for event in store.events(run_id) if event["type"] == RunEstimated.type]
+    return Past(
+        run=store.run(run_id),
+        chunks=store.chunks(run_id),
+        attempts=store.attempts(run_id),
+        estimate=estimates[-1] if estimates else None,
+    )
+
+
+def command_to_go_on(past: Past, *, store: Path | None, here: Path) -> str:
+    """What to type, for a shell; empty for a run that is complete.
+
+    `store` is the store as it was given on the command line. Paths below the folder `here` are shown relative to it.
+    """
+    run = past.run
+    if run.state == "complete" and not run.reason:
+        return ""
+    if _SAME_FAILURE.match(run.reason) and run.options["is_file"] and run.plan_path is not None:
+        words = _run_again(run, plan=Path(run.plan_path), here=here)
+    else:
+        words = ["resume", run.run_id, *_what_helps(past)]
+    return shlex.join(["orchestrate", *words, *(["--store", str(store)] if store else [])])
+
+
+def resume_command(run_id: str, *, store: Path | None) -> str:
+    """The plain command, for a run of which no more is known."""
+    return shlex.join(["orchestrate", "resume", run_id, *(["--store", str(store)] if store else [])])
+
+
+def _what_helps(past: Past) -> list[str]:
+    """The options without which a resumed run would stop again where it stopped."""
+    reason = past.run.reason
+    if reason.startswith(_NOT_WRITTEN):
+        return ["-o", "-"]
+    if reached := _COST_LIMIT.match(reason):
+        return ["--max-cost", _shown(_higher_limit_usd(past, limit_usd=float(reached[1])))]
+    limits = {attempt.message for attempt in past.attempts if attempt.error_type == "usage_limit"}
+    return ["--wait"] if reason in limits and not past.run.options["wait_for_limits"] else []
+
+
+def _higher_limit_usd(past: Past, *, limit_usd: float) -> float:
+    """Enough for what is left, by the estimate, and at least twice the limit; `limit_usd` may be rounded."""
+    limit_usd = past.run.options["max_cost_usd"] or limit_usd
+    paid_usd = sum(chunk.cost_usd for chunk in past.chunks if not chunk.reused_from)
+    left_usd = 0.0
+    if past.estimate is not None and past.estimate["calls"]:
+        unanswered = sum(chunk.status != "succeeded" for chunk in past.chunks)
+        left_usd = past.estimate["cost_usd_high"] * min(1.0, unanswered / past.estimate["calls"])
+    return max(2 * limit_usd, 2 * paid_usd, paid_usd + left_usd)
+
+
+def _shown(amount_usd: float) -> str:
+    """Rounded up to two significant digits."""
+    amount = Decimal(repr(amount_usd))
+    unit = Decimal(1).scaleb(amount.adjusted() - 1)
+    return format(((amount / unit).to_integral_value(ROUND_CEILING) * unit).normalize(), "f")
+
+
+def _run_again(run: RunRecord, *, plan: Path, here: Path) -> list[str]:
+    """The plan as it is now, run as it was run before."""
+    kept = run.options
+    words = [_from(here, plan)]
+    words += ["--runner", kept["runner"]] if kept["runner"] != "claude" else []
+    words += ["--claude", _from(here, Path(kept["claude"]))] if kept["claude"] else []
+    for name, given in run.inputs.items():
+        words += _input_words(name, given, here=here)
+    words += ["--root", _from(here, Path(kept["root"]))] if kept["root"] else []
+    words += [word for name in kept["only"] for word in ("--only", name)]
+    words += [word for name in kept["until"] for word in ("--until", name)]
+    words += ["-j", str(kept["max_concurrency"])] if kept["max_concurrency"] else []
+    words += ["--max-cost", format(Decimal(repr(kept["max_cost_usd"])), "f")] if kept["max_cost_usd"] else []
+    words += [] if kept["wait_for_limits"] else ["--no-wait"]
+    if output := kept["output"]:
+        words += ["-o", output if output == "-" else _from(here, Path(output))]
+    return words
+
+
+def _input_words(name: str, given: Mapping[str, Any], *, here: Path) -> list[str]:
+    match given["given"]:
+        case "file":
+            return ["--input", f"{name}={_from(here, Path(given['path']))}"]
+        case "set" if len(given["text"]) <= LONGEST_TEXT_CHARS:
+            return ["--set", f"{name}={given['text']}"]
+        case "set":
+            return ["--input", f"{name}=FILE"]
+        case "stdin":
+            return ["--input", f"{name}=-"]
+        case _:
+            return []
+
+
+def _from(here: Path, path: Path) -> str:
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
