@@ -70,11 +70,12 @@ def _as_text(value: object) -> str:
 
 def _sections(text: str, blocks: list[Block], level: int) -> tuple[AnswerPiece, ...]:
     starts = {block.start for block in blocks if block.level == level}
-    found: list[AnswerPiece] = []
-    for piece in split_text(text, mode="headings", max_tokens=None, level=level):
-        if any(piece.start <= start < piece.end for start in starts):
-            found.append(AnswerPiece(piece.text.strip(), piece.heading_path))
-    return tuple(found)
+    pieces = split_text(text, mode="headings", max_tokens=None, level=level)
+    return tuple(
+        AnswerPiece(piece.text.strip(), piece.heading_path)
+        for piece in pieces
+        if any(piece.start <= start < piece.end for start in starts)
+    )
 
 
 def _items(text: str) -> list[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pathspec import GitIgnoreSpec
-
 from orchestrator.plan.paths import PathError, decode_text, read_bytes
+from orchestrator.plan.split.globs import Glob
 from orchestrator.plan.split.pieces import SplitError
 
 _MAX_BYTES = 1_000_000
@@ -15,19 +16,31 @@ VCS_FOLDERS = frozenset({".git", ".hg", ".svn", ".jj", ".bzr", "CVS"})
 
 
 @dataclass(frozen=True, slots=True)
+class _Rule:
+    """One line: what it matches, whether folders alone, and whether it takes back what an earlier one left out."""
+
+    glob: Glob
+    folders_only: bool
+    takes_back: bool
+
+
+@dataclass(frozen=True, slots=True)
 class IgnoreRules:
     """The rules that hold in a folder: its own first, then those of the folders above."""
 
     folder: str
-    spec: GitIgnoreSpec
+    rules: tuple[_Rule, ...]
     above: IgnoreRules | None
 
     def leaves_out(self, name: str, *, is_folder: bool) -> bool:
-        """Whether a name, relative to the root, is ignored. The nearest rule that says anything decides."""
-        own = name[len(self.folder) :] + ("/" if is_folder else "")
-        said = self.spec.check_file(own).include
-        if said is not None:
-            return said
+        """Whether a name, relative to the root, is left out. The nearest rule that matches decides, the last of a file.
+
+        The folders above it are not looked at: who walks does not enter what is left out.
+        """
+        names = name[len(self.folder) :].split("/")
+        for rule in reversed(self.rules):
+            if (is_folder or not rule.folders_only) and rule.glob.matches(names):
+                return not rule.takes_back
         return self.above is not None and self.above.leaves_out(name, is_folder=is_folder)
 
 
@@ -41,8 +54,29 @@ def rules_in(folder: Path, *, name: str, above: IgnoreRules | None) -> IgnoreRul
         return above
     try:
         text = decode_text(*read_bytes(file, limit=_MAX_BYTES), named=f"{name}.gitignore").text
-        return IgnoreRules(name, GitIgnoreSpec.from_lines(text.splitlines()), above)
     except PathError as problem:
         raise SplitError(problem.message, hint=problem.hint) from None
-    except ValueError as error:
-        raise SplitError(f"{name}.gitignore has a rule that is none: {error}", hint="mend or remove it") from None
+    return IgnoreRules(name, tuple(_rules(text)), above)
+
+
+def _rules(text: str) -> Iterator[_Rule]:
+    for line in text.split("\n"):
+        pattern = re.sub(r"(?<!\\)[ \t\r]+$", "", line)
+        if not pattern or pattern.startswith("#"):
+            continue
+        takes_back = pattern.startswith("!")
+        pattern = pattern.removeprefix("!")
+        folders_only = pattern.endswith("/")
+        pattern = pattern.removesuffix("/")
+        parts = [_plain(part) for part in pattern.removeprefix("/").split("/")]
+        if any(parts):
+            anywhere = "/" not in pattern
+            yield _Rule(Glob(["**", *parts] if anywhere else parts), folders_only, takes_back)
+
+
+def _plain(part: str) -> str:
+    """A name in the manner of `fnmatch`, which knows no backslash and writes `[!a]` for git's `[^a]`."""
+    if part.startswith("**") and part.strip("*") == "":
+        return "**" if part == "**" else "*"
+    taken = re.sub(r"\\(.)", lambda found: f"[{found[1]}]" if found[1] in "*?[" else found[1], part)
+    return taken.replace("[^", "[!")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from orchestrator.plan.naming import did_you_mean
 from orchestrator.plan.paths import PathError, inside_root, read_plan_text
+from orchestrator.plan.split.globs import Glob
 from orchestrator.plan.split.ignoring import VCS_FOLDERS, IgnoreRules, rules_in
 from orchestrator.plan.split.pieces import SplitError
 
@@ -74,6 +74,8 @@ class _Search:
     ignored: list[str] = field(default_factory=list[str])
     _files: list[FoundFile] = field(default_factory=list[FoundFile])
     _top: Path = Path()
+    _left_out: bool = False
+    _glob: Glob = field(default_factory=lambda: Glob([]))
 
     def run(self) -> list[FoundFile]:
         """All matching files. Enters the folder before the first special character alone."""
@@ -88,9 +90,10 @@ class _Search:
         except PathError as problem:
             raise SplitError(problem.message, hint=problem.hint) from None
         rules = self._rules_above()
-        if self._top.is_dir() and rules is not False:
+        if self._top.is_dir() and not self._left_out:
             prefix = "/".join(parts[:fixed])
-            self._enter(self._top, f"{prefix}/" if prefix else "", rules, _expression(parts[fixed:]), depth=0)
+            self._glob = Glob(parts[fixed:])
+            self._enter(self._top, f"{prefix}/" if prefix else "", rules, self._glob.start, depth=0)
         return self._files
 
     def why_nothing(self) -> str:
@@ -105,33 +108,33 @@ class _Search:
         holds = f"it holds {', '.join(names)}" if names else "it is empty"
         return f"the folder {self._top.name!r} is there, {holds}; `**/` looks in the folders below too"
 
-    def _rules_above(self) -> IgnoreRules | None | bool:
-        """The rules for the first folder; False when that is left out itself."""
-        rules, name, folder = None, "", self.root.resolve()
+    def _rules_above(self) -> IgnoreRules | None:
+        """The rules that hold around the first folder; notes when they leave that one out."""
+        rules: IgnoreRules | None = None
+        name, folder = "", self.root.resolve()
         for part in self._top.relative_to(folder).parts:
             rules = rules_in(folder, name=name, above=rules)
             if part in VCS_FOLDERS or (rules and rules.leaves_out(name + part, is_folder=True)):
                 self.ignored.append(name + part)
-                return False
+                self._left_out = True
             name, folder = f"{name}{part}/", folder / part
         return rules
 
-    def _enter(
-        self, folder: Path, shown: str, above: IgnoreRules | bool | None, wanted: re.Pattern[str], *, depth: int
-    ) -> None:
-        """Everything in a folder whose name from the first folder on is wanted; `shown` names it from the base."""
+    def _enter(self, folder: Path, shown: str, above: IgnoreRules | None, state: frozenset[int], *, depth: int) -> None:
+        """Everything in a folder that the pattern goes on to match; `shown` is the folder's name from the base."""
         name = f"{folder.relative_to(self.root.resolve()).as_posix()}/".removeprefix("./")
-        rules = rules_in(folder, name=name, above=above if isinstance(above, IgnoreRules) else None)
+        rules = rules_in(folder, name=name, above=above)
         for entry in _entries(folder):
             is_folder = entry.is_dir(follow_symlinks=False)
-            inner = entry.path[len(str(self._top)) :].lstrip("/").replace(os.sep, "/")
-            if (is_folder and entry.name in VCS_FOLDERS) or (not is_folder and not wanted.match(inner)):
+            after = self._glob.after(state, entry.name)
+            if is_folder and (entry.name in VCS_FOLDERS or not self._glob.goes_on(after)):
+                continue
+            if not is_folder and not self._glob.is_match(after):
                 continue
             if rules and rules.leaves_out(name + entry.name, is_folder=is_folder):
-                if not is_folder or wanted.match(f"{inner}/"):
-                    self.ignored.append(name + entry.name)
+                self.ignored.append(name + entry.name)
             elif is_folder and depth < _MAX_DEPTH:
-                self._enter(Path(entry.path), f"{shown}{entry.name}/", rules, wanted, depth=depth + 1)
+                self._enter(Path(entry.path), f"{shown}{entry.name}/", rules, after, depth=depth + 1)
             elif entry.is_file():
                 self._take(shown + entry.name)
             if len(self._files) > MAX_FILES:
@@ -150,22 +153,3 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
             yield from sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
         raise SplitError(f"the folder {folder.name!r} cannot be read: {error.strerror}") from None
-
-
-def _expression(parts: Sequence[str]) -> re.Pattern[str]:
-    """What the names below the first folder have to look like."""
-    text = ""
-    for at, part in enumerate(parts):
-        is_last = at == len(parts) - 1
-        if part == "**":
-            text += ".*" if is_last else "(?:[^/]+/)*"
-        else:
-            text += _segment(part) + ("" if is_last else "/")
-    return re.compile(text + r"\Z", re.S)
-
-
-def _segment(part: str) -> str:
-    """One name, in which no wildcard matches a slash."""
-    pieces = re.split(r"(\*+|\?)", part)
-    stars = {"*": "[^/]*", "?": "[^/]"}
-    return "".join(stars[each[0]] if each and each[0] in stars else fnmatch.translate(each)[4:-3] for each in pieces)

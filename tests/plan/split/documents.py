@@ -8,10 +8,11 @@ from orchestrator.plan.split import SplitMode
 
 MODES: tuple[SplitMode, ...] = ("markdown", "headings", "text", "code", "lines", "regex")
 
-_WORDS = (
-    "the service keeps a record of every call and answers with what it knows about customers orders invoices queues "
-    "timeouts retries budgets limits windows tokens prompts chunks pieces parts sections chapters books and pages"
-).split()
+_WORDS = [
+    *("the", "service", "keeps", "record", "every", "call", "answers", "what", "knows", "about", "customers", "orders"),
+    *("invoices", "queues", "timeouts", "retries", "budgets", "limits", "windows", "tokens", "prompts", "chunks"),
+    *("pieces", "parts", "sections", "chapters", "books", "and", "pages", "with", "of", "a"),
+]
 
 
 def words(seed: int, count: int) -> str:
@@ -33,8 +34,7 @@ def article(*, seed: int, sections: int) -> str:
     parts = ["# The whole story"]
     for number in range(sections):
         parts.append(f"{'##' if number % 4 == 0 else '###'} Section {number}: {words(choose.randrange(10**9), 3)}")
-        for _ in range(choose.randint(1, 6)):
-            parts.append(paragraph(choose.randrange(10**9)))
+        parts += [paragraph(choose.randrange(10**9)) for _ in range(choose.randint(1, 6))]
         if number % 3 == 0:
             parts.append("\n".join(f"- {words(choose.randrange(10**9), 8)}" for _ in range(4)))
     return "\n\n".join(parts) + "\n"

@@ -16,9 +16,28 @@ from tests.plan.split.documents import MODES, article, mixed_text, paragraph, wo
 
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=300)
 MARKS = st.sampled_from(
-    ["```", "~~~~", "# A", "## B", "- ", "  - x", "> ", "1. ", "|a|b|", "|-|-|", "---", "===", "", "<div>", "</div>",
-     "<!--", "-->", "    code", "\ttab", "中文字符串。", "สวัสดีชาวโลก", "👩‍👩‍👧‍👦", "e\u0301", "word " * 30, "x" * 90, "def f():", '"""']
-)  # fmt: skip
+    [
+        *(
+            "```",
+            "~~~~",
+            "# A",
+            "## B",
+            "- ",
+            "  - x",
+            "> ",
+            "1. ",
+            "|a|b|",
+            "|-|-|",
+            "---",
+            "===",
+            "",
+            "<div>",
+            "</div>",
+        ),
+        *("<!--", "-->", "    code", "\ttab", "中文字符串。", "สวัสดีชาวโลก", "👩\u200d👩\u200d👧", "e\u0301"),
+        *("word " * 30, "x" * 90, "def f():", '"""'),
+    ]
+)
 MARKED_TEXT = st.lists(st.tuples(MARKS, st.sampled_from(["\n", "\r\n", "\r", "\n\n", " ", ""])), max_size=25).map(
     lambda parts: "".join(mark + end for mark, end in parts)
 )
@@ -96,15 +115,13 @@ def test_an_edit_changes_only_the_pieces_around_it(mode: SplitMode) -> None:
         after = [piece.text for piece in split(edited, mode, 300)]
         same_start = next((n for n, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), len(before))
         same_end = next((n for n, (a, b) in enumerate(zip(before[::-1], after[::-1], strict=False)) if a != b), 0)
-        assert len(before) - same_start - same_end <= 5
-        assert len(after) - same_start - same_end <= 6
+        assert len(before) - same_start - same_end <= 4
+        assert len(after) - same_start - same_end <= 4
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "regex"])
 def test_pieces_are_well_filled(mode: SplitMode) -> None:
     """A piece holds more than half of what it may on average, so that no call is wasted on crumbs."""
-    if mode == "regex":
-        return
     text = article(seed=8, sections=40)
     pieces = split(text, mode, 400)
     assert count_tokens(text) / len(pieces) > 200
