@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Collection
 from dataclasses import fields
 from typing import Any
 
-from orchestrator.store.records import AnswerRecord, AttemptRecord, ChunkRecord, RunRecord
+from orchestrator.store.records import AnswerRecord, AttemptRecord, CallRecord, ChunkRecord, RunRecord
+from orchestrator.store.schema import knows_calls
 
 _CHUNK_COLUMNS = ", ".join(field.name for field in fields(ChunkRecord))
 _ANSWER_FIELDS = [field.name for field in fields(AnswerRecord)]
@@ -92,6 +94,44 @@ def output_hashes(connection: sqlite3.Connection, path: str) -> frozenset[str]:
     """The SHA-256 of everything that runs wrote to this file, or were about to; "" stands for a growing file."""
     rows = connection.execute("SELECT sha256 FROM outputs WHERE path = ?", (path,)).fetchall()
     return frozenset(row[0] for row in rows)
+
+
+def recent_calls(connection: sqlite3.Connection, *, runner: str, limit: int) -> list[CallRecord]:
+    """The latest calls of this kind of runner, at most `limit` for each model."""
+    if not knows_calls(connection):
+        return []
+    columns = ", ".join(field.name for field in fields(CallRecord))
+    models = connection.execute("SELECT DISTINCT model FROM calls WHERE runner = ?", (runner,)).fetchall()
+    rows: list[tuple[Any, ...]] = []
+    for (model,) in models:
+        rows += connection.execute(
+            f"SELECT {columns} FROM calls WHERE runner = ? AND model = ? ORDER BY rowid DESC LIMIT ?",
+            (runner, model, limit),
+        ).fetchall()
+    names = [field.name for field in fields(CallRecord)]
+    return [CallRecord(**dict(zip(names, row, strict=True))) for row in rows]
+
+
+def answers_by_recipe(
+    connection: sqlite3.Connection, recipes: Collection[str], *, runner: str, limit: int
+) -> dict[str, list[tuple[int, int, float, float]]]:
+    """Of each recipe that was answered before: input tokens, output tokens, US dollars and seconds of each answer.
+
+    Latest first, at most `limit` for each recipe, each answer once however often it was reused.
+    """
+    rows = connection.execute(
+        "SELECT DISTINCT chunks.recipe, answers.answer_id, answers.input_tokens, answers.output_tokens, "
+        "answers.cost_usd, answers.elapsed_s FROM chunks JOIN answers USING (answer_id) "
+        "WHERE chunks.recipe IN (SELECT value FROM json_each(?)) AND answers.runner = ? "
+        "ORDER BY answers.answer_id DESC",
+        (json.dumps(sorted(recipes)), runner),
+    ).fetchall()
+    found: dict[str, list[tuple[int, int, float, float]]] = {}
+    for recipe, _, *took in rows:
+        each = found.setdefault(recipe, [])
+        if len(each) < limit:
+            each.append((took[0], took[1], took[2], took[3]))
+    return found
 
 
 def _answer(row: tuple[Any, ...] | None) -> AnswerRecord | None:

@@ -89,3 +89,19 @@ class AnswerRecord:
     run_id: str
     chunk_id: str
     created_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRecord:
+    """What one answered call took. `model` is the one asked for, `default` when none was named.
+
+    `counted_tokens` is our own count (`cl100k_base`) of what was sent, `input_tokens` what was reported for it.
+    """
+
+    runner: str
+    model: str
+    counted_tokens: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float
+    elapsed_s: float

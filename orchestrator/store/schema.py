@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from orchestrator.errors import StoreError, StoreVersionError
 
-SCHEMA_VERSION = 1
-"""Kept in `PRAGMA user_version`; a store of a higher version is refused."""
+SCHEMA_VERSION = 2
+"""Kept in `PRAGMA user_version`; a store of a higher version is refused.
+
+A store of a lower one is brought up to this the first time that a run writes to it, once a copy of the file lies
+beside it. Until then it is read as it is, so that looking at a store never changes it.
+"""
 
 APPLICATION_ID = 0x6F726368
 """"orch" in ASCII, in `PRAGMA application_id`: tells a store from any other SQLite file."""
@@ -52,9 +59,23 @@ CREATE TABLE outputs (
 ) WITHOUT ROWID;
 """
 
+SINCE_VERSION = {
+    2: """
+CREATE TABLE calls (
+    runner TEXT NOT NULL, model TEXT NOT NULL, counted_tokens INTEGER NOT NULL, input_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL, cost_usd REAL NOT NULL, elapsed_s REAL NOT NULL
+);
+CREATE INDEX calls_by_model ON calls (runner, model);
+CREATE INDEX chunks_by_recipe ON chunks (recipe);
+""",
+}
+"""What each version added to `TABLES`, which are those of version 1."""
+
 
 def connect(path: Path, *, create: bool) -> sqlite3.Connection:
-    """A connection to the store at `path`, its tables made when `create` is set and the file is new.
+    """A connection to the store at `path`.
+
+    With `create` the tables of a new file are made, and those of an earlier version are brought up.
 
     Raises `StoreError` when there is no store, when the file is something else, or when it cannot be used.
     """
@@ -84,27 +105,92 @@ def _ensure_tables(connection: sqlite3.Connection, path: Path, *, create: bool) 
     version = _pragma(connection, "user_version")
     if version > SCHEMA_VERSION:
         raise StoreVersionError(path, found=version, supported=SCHEMA_VERSION)
-    if version == 0 and create:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            # A second process may have made the tables while this one waited for the lock.
-            if _pragma(connection, "user_version") == 0:
-                if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                    raise StoreError(f"{path} is a database of another program; name another file with --store")
-                for statement in TABLES.split(";\n"):
-                    if statement.strip():
-                        connection.execute(statement)
-                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
     if version == 0 and not create and not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
         raise StoreError(f"the store {path} is empty; run a plan first, or name another file with --store")
+    if version == 0 and create:
+        _in_transaction(connection, lambda: _make_tables(connection, path))
     if _pragma(connection, "application_id") != APPLICATION_ID:
         raise StoreError(f"{path} is not a store of orchestrate; name another file with --store")
+    if create and 0 < version < SCHEMA_VERSION:
+        _in_transaction(connection, lambda: _bring_up(connection, path))
+
+
+def _in_transaction(connection: sqlite3.Connection, change: Callable[[], None]) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        change()
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _make_tables(connection: sqlite3.Connection, path: Path) -> None:
+    # A second process may have made the tables while this one waited for the lock.
+    if _pragma(connection, "user_version") != 0:
+        return
+    if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        raise StoreError(f"{path} is a database of another program; name another file with --store")
+    for script in (TABLES, *SINCE_VERSION.values()):
+        _execute_all(connection, script)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _bring_up(connection: sqlite3.Connection, path: Path) -> None:
+    # The same holds here: the lock is what tells that nobody did it meanwhile.
+    version = _pragma(connection, "user_version")
+    if version == SCHEMA_VERSION:
+        return
+    _copy(path, backup_path(path, version=version))
+    for script in (script for since, script in SINCE_VERSION.items() if since > version):
+        _execute_all(connection, script)
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def backup_path(path: Path, *, version: int) -> Path:
+    """Where the copy of a store lies that was of this version before it was brought up."""
+    return path.with_name(f"{path.name}.format-{version}")
+
+
+def _copy(path: Path, copy: Path) -> None:
+    """Copy a store that nobody writes to meanwhile; the copy is whole, or not there under its name."""
+    unfinished = copy.with_name(f"{copy.name}.part")
+    try:
+        descriptor = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(unfinished)) as target:
+                source.backup(target)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        unfinished.replace(copy)
+    except OSError as error:
+        raise StoreError(
+            f"the store {path} is of an earlier format, and no copy of it can be made at {copy}: {error.strerror}; "
+            "free space there, or name another file with --store"
+        ) from error
+
+
+def _execute_all(connection: sqlite3.Connection, script: str) -> None:
+    for statement in script.split(";\n"):
+        if statement.strip():
+            connection.execute(statement)
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:
     return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def knows_calls(connection: sqlite3.Connection) -> bool:
+    """Whether the store has the table `calls`: one that is only read may be of an earlier version."""
+    return _pragma(connection, "user_version") > 1
+
+
+def empty_store() -> sqlite3.Connection:
+    """A store in memory that holds nothing, for questions that are asked before there is any file."""
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    for script in (TABLES, *SINCE_VERSION.values()):
+        _execute_all(connection, script)
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    return connection

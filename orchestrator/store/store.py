@@ -13,7 +13,7 @@ from orchestrator.errors import StoreError, UnknownRunError
 from orchestrator.store import reads
 from orchestrator.store.lock import RunLock, is_held
 from orchestrator.store.records import AnswerRecord, AttemptRecord, ChunkRecord, RunRecord
-from orchestrator.store.schema import connect
+from orchestrator.store.schema import connect, empty_store
 from orchestrator.store.thread import StoreThread
 
 T = TypeVar("T")
@@ -102,6 +102,17 @@ class Store:
     def start_thread(self) -> StoreThread:
         """The one writer of this process. The caller closes it."""
         return StoreThread(self.path)
+
+
+def look_into(path: Path, question: Callable[[sqlite3.Connection], T]) -> T:
+    """The answer of the store at `path`, or of an empty one when there is none. Makes and changes nothing.
+
+    Raises `StoreError` when the file cannot be used.
+    """
+    if path.exists() and path.stat().st_size:
+        return Store(path.absolute()).ask(question)
+    with closing(empty_store()) as connection:
+        return question(connection)
 
 
 def open_store(path: Path, *, create: bool = False) -> Store:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, fields
 from typing import Any
 
-from orchestrator.store.records import AnswerRecord, AttemptRecord, ChunkRecord, RunRecord, RunState
+from orchestrator.store.records import AnswerRecord, AttemptRecord, CallRecord, ChunkRecord, RunRecord, RunState
 from orchestrator.store.thread import Work
 
 _CHUNK_COLUMNS = [field.name for field in fields(ChunkRecord)]
@@ -133,6 +133,17 @@ class Writes:
 
         def work(connection: sqlite3.Connection) -> None:
             connection.execute("INSERT OR REPLACE INTO outputs VALUES (?, ?, ?)", (path, sha256, run_id))
+
+        return work
+
+    @staticmethod
+    def add_call(make: Callable[[], CallRecord | None]) -> Work:
+        """What a call took. `make` runs in the store's thread, since counting takes its time; None adds nothing."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            record = make()
+            if record is not None:
+                connection.execute("INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?)", astuple(record))
 
         return work
 

@@ -1,0 +1,156 @@
+"""What earlier calls tell of those to come: tokens in and out, money and time. Pure.
+
+Everything here serves estimates (fit, cost, time) and never a cut, so that learning moves no piece of a text.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from orchestrator.plan.prices import MILLION, Price
+
+FEWEST = 3
+"""Calls from which anything is learned."""
+SPREAD_ENOUGH = 1.5
+"""The largest count must be this many times the smallest before an overhead can be told from a factor."""
+FACTORS = (0.5, 5.0)
+"""Tokens that a model counts for one of ours: nothing outside was ever measured."""
+HIGH_QUANTILE, HIGH_AT_MOST = 0.8, 1.08
+"""Fits are raised until so many of the calls they are made of lie below, but not by more than this factor."""
+LEAST_SHARE, WIDEST_SHARE = 0.05, 0.3
+"""Half the width of a range of many calls, as a share of its middle."""
+MANY = 10
+"""Calls from which `WIDEST_SHARE` holds."""
+
+_T_95 = (12.7, 4.3, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)
+"""Student's t for two-sided 95 %, from one degree of freedom on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What one answered call took: tokens as the model counts them, US dollars, seconds.
+
+    `counted_tokens` is our own count (`cl100k_base`) of what was sent, 0 when it is not known.
+    """
+
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float
+    elapsed_s: float
+    counted_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFit:
+    """A prompt of n tokens by our count is reported as `overhead_tokens + factor * n`, rather too many than too few."""
+
+    overhead_tokens: float
+    factor: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What several answers of one kind are expected to have in all, and each of them, in tokens.
+
+    `unsure`: the true range is wider than the one told.
+    """
+
+    each: tuple[float, ...]
+    low: float
+    high: float
+    unsure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """`tokens` and `costs` by the model asked for (`default` when none is named), `calls` by recipe.
+
+    `costs` is what calls cost for each dollar that the price table expects of their tokens.
+    """
+
+    tokens: Mapping[str, TokenFit] = field(default_factory=dict[str, TokenFit])
+    costs: Mapping[str, float] = field(default_factory=dict[str, float])
+    calls: Mapping[str, Sequence[Call]] = field(default_factory=dict[str, Sequence[Call]])
+
+
+NOTHING_LEARNED = Learned()
+
+
+def fit_tokens(calls: Sequence[Call], *, usual_overhead: float) -> TokenFit | None:
+    """The fit of the calls whose tokens were counted, or None when they are too few.
+
+    A line by least squares where the counts differ enough to tell overhead from factor; otherwise `usual_overhead`,
+    and the median ratio of the rest.
+    """
+    points = [(call.counted_tokens, call.input_tokens) for call in calls if call.counted_tokens and call.input_tokens]
+    if len(points) < FEWEST:
+        return None
+    counted = [count for count, _ in points]
+    reported = [tokens for _, tokens in points]
+    overhead, factor = min(usual_overhead, 0.9 * min(reported)), 0.0
+    if max(counted) >= SPREAD_ENOUGH * min(counted):
+        factor, overhead = statistics.linear_regression(counted, reported)
+    if not (FACTORS[0] <= factor <= FACTORS[1] and overhead >= 0):
+        overhead = min(usual_overhead, 0.9 * min(reported))
+        factor = statistics.median((tokens - overhead) / count for count, tokens in points)
+        factor = min(max(factor, FACTORS[0]), FACTORS[1])
+    above = sorted(tokens / (overhead + factor * count) for count, tokens in points)
+    raised = above[min(len(above) - 1, math.ceil(HIGH_QUANTILE * len(above)) - 1)]
+    raised = min(max(raised, 1.0), HIGH_AT_MOST)
+    return TokenFit(overhead * raised, factor * raised)
+
+
+def cost_factor(calls: Sequence[Call], *, price: Price) -> float | None:
+    """What the calls cost for each dollar that their tokens cost by the price table; None when that is not known."""
+    paid = [call for call in calls if call.cost_usd > 0]
+    listed = sum(call.input_tokens * price.input + call.output_tokens * price.output for call in paid) / MILLION
+    return sum(call.cost_usd for call in paid) / listed if len(paid) >= FEWEST and listed > 0 else None
+
+
+def expect_outputs(calls: Sequence[Call], *, inputs: Sequence[float], fixed: float) -> Outputs | None:
+    """What answers to prompts of `inputs` tokens will have, by `calls` of the same recipe; None for too few calls.
+
+    `fixed` are the tokens of each prompt that do not differ from piece to piece. Answers either have about the same
+    length, or one in proportion to what is beyond `fixed`: whichever foretells each of the calls better from all the
+    others is taken. The range is one of 95 % for the sum, at most `WIDEST_SHARE` to each side for `MANY` or more.
+    """
+    outputs = [float(call.output_tokens) for call in calls]
+    if len(outputs) < FEWEST or not inputs or sum(outputs) <= 0:
+        return None
+    known = [max(1.0, call.input_tokens - fixed) for call in calls]
+    asked = [max(1.0, each - fixed) for each in inputs]
+    alike = [1.0] * len(known)
+    if _misses(outputs, known) < _misses(outputs, alike):
+        sizes, wanted = known, asked
+    else:
+        sizes, wanted = alike, [1.0] * len(asked)
+    rate = sum(outputs) / sum(sizes)
+    total = rate * sum(wanted)
+    without = [(sum(outputs) - y) / (sum(sizes) - x) for y, x in zip(outputs, sizes, strict=True)]
+    center = statistics.fmean(without)
+    count = len(outputs)
+    of_rate = (count - 1) / count * sum((each - center) ** 2 for each in without)
+    noise = sum((y - rate * x) ** 2 for y, x in zip(outputs, sizes, strict=True)) / (count - 1)
+    of_sum = noise * sum(each**2 for each in wanted) / sum(each**2 for each in sizes) * count
+    half = _t(count - 1) * math.sqrt(of_rate * sum(wanted) ** 2 + of_sum)
+    half = max(half, LEAST_SHARE * total)
+    widest = WIDEST_SHARE * total if len(wanted) >= MANY else total
+    return Outputs(
+        each=tuple(rate * each for each in wanted),
+        low=total - min(half, widest),
+        high=total + (min(half, widest) if len(wanted) >= MANY else half),
+        unsure=len(wanted) >= MANY and half > widest,
+    )
+
+
+def _misses(outputs: Sequence[float], sizes: Sequence[float]) -> float:
+    """The squared error with which each output is foretold from all others, in proportion to its size."""
+    total, size = sum(outputs), sum(sizes)
+    return sum((y - x * (total - y) / (size - x)) ** 2 for y, x in zip(outputs, sizes, strict=True))
+
+
+def _t(freedom: int) -> float:
+    return _T_95[freedom - 1] if freedom <= len(_T_95) else 1.96 + 2.7 / freedom
