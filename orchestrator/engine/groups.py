@@ -7,11 +7,12 @@ not known yet, one more (`part[*]`), ready when they can be. A `reduce` has one 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from orchestrator.engine.ledger import Ledger
-from orchestrator.engine.merging import MAX_LEVELS, Sized, cut_to_fit, pack
+from orchestrator.engine.merging import SHRINKS, Sized, cut_to_fit, pack
 from orchestrator.engine.render import Known
 from orchestrator.engine.schedule import FinalStatus, Node, OnMissing
 from orchestrator.plan.pieces import answer_items, pair_chunks, piece_chunks
@@ -53,6 +54,7 @@ class Groups:
             if isinstance(group, ForEach) and group.members is not None
         }
         self._levels: dict[str, list[str]] = {}
+        self._batches: dict[str, int] = {}
         self.known = Known(
             answers=ledger.answers,
             gaps=ledger.gaps,
@@ -146,9 +148,11 @@ class Groups:
         if len(batches) <= 1:
             self._chunks[group.id] = replace(group.last, parts=tuple(batches[0]) if batches else ())
             return Step()
-        if level >= MAX_LEVELS:
-            shorter = "its merges answer as long as they are asked: ask for a length, or raise max_tokens"
-            return Step(failures={group.id: f"the parts do not fit one merge after {level} levels; {shorter}"})
+        before = self._batches.get(group.id)
+        if before is not None and len(batches) > SHRINKS * before:
+            shorter = "ask for a length in its prompt, or raise max_tokens"
+            return Step(failures={group.id: f"its merges are as long as what they merge: {shorter}"})
+        self._batches[group.id] = len(batches)
         return self._one_level(group, level, batches)
 
     def _one_level(self, group: Reduce, level: int, batches: list[list[Part]]) -> Step:
@@ -199,11 +203,16 @@ def new_record(chunk: Chunk) -> ChunkRecord:
 
 def known_from(workload: Workload, *, answers: Mapping[str, str], gaps: Mapping[str, str]) -> Known:
     """What a stored run knows; the chunks of a group are those whose ids carry its name, in the given order."""
+    return Known(
+        answers=answers,
+        gaps=gaps,
+        chunks=workload.chunks,
+        groups=workload.groups,
+        members=lambda name: stored_members(name, {**answers, **gaps}),
+    )
 
-    def members(name: str) -> tuple[str, ...] | None:
-        group = workload.groups.get(name)
-        if not isinstance(group, ForEach):
-            return None
-        return group.members or tuple(each for each in {**answers, **gaps} if each.startswith(f"{name}[")) or None
 
-    return Known(answers=answers, gaps=gaps, chunks=workload.chunks, groups=workload.groups, members=members)
+def stored_members(name: str, ids: Collection[str]) -> tuple[str, ...] | None:
+    """The chunks of a group among the ids of a stored run, parts of pieces left out; None for what is no group."""
+    piece = re.compile(rf"{re.escape(name)}\[[0-9]+\]")
+    return None if name in ids else tuple(each for each in ids if piece.fullmatch(each)) or None

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from orchestrator.plan.workload import Part
 
-MAX_LEVELS = 12
-"""Levels of one tree. Each level at least halves the number of parts unless merges answer at the length they were
-given, which no number of levels would mend."""
+SHRINKS = 0.75
+"""Each level has at most this share of the merges of the level before. Answers of at most half of `max_tokens` halve
+them; where answers stay as long as what they merge, no number of levels would help, and each would be paid for."""
 
 
 @dataclass(frozen=True, slots=True)

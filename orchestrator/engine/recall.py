@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from orchestrator.engine.groups import known_from, stored_members
+from orchestrator.engine.groups import known_from
 from orchestrator.engine.stitch import Stitched, stitch, stitch_plainly
 from orchestrator.errors import PlanChangedError
 from orchestrator.plan.load import StdinText, load_plan, select

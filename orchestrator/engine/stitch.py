@@ -22,8 +22,8 @@ EXTENSIONS = {"markdown": "md", "text": "txt", "json": "json", "jsonl": "jsonl"}
 _FENCE = re.compile(r"\A\s*```(?:json)?[ \t]*\n(.*)\n```\s*\Z", re.DOTALL)
 
 
-Members = Callable[[str], tuple[str, ...]]
-"""Gives the chunks of a group in order, () for what is none or not known yet."""
+Members = Callable[[str], tuple[str, ...] | None]
+"""Gives the chunks of a group in order, None for what is no group or not known yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +73,10 @@ def stitch_plainly(
         return {"missing": chunk_id, "reason": gaps.get(chunk_id, "no answer")}
 
     if result_format == "json":
-        by_id = {name: [value(each) for each in members(name)] if members(name) else value(name) for name in names}
+        groups = {name: members(name) for name in names}
+        by_id = {
+            name: value(name) if group is None else [value(each) for each in group] for name, group in groups.items()
+        }
         return Stitched(text=json.dumps(by_id, ensure_ascii=False, indent=2) + "\n", data=by_id, gaps=missing)
     rows: list[Any] = []
     for each in map(value, ids):
@@ -84,7 +87,8 @@ def stitch_plainly(
 
 def flat_ids(names: Sequence[str], members: Members) -> tuple[str, ...]:
     """The chunks that these names stand for, in order; a group whose chunks are not known stays as it is."""
-    return tuple(each for name in names for each in (members(name) or (name,)))
+    groups = ((name, members(name)) for name in names)
+    return tuple(each for name, group in groups for each in ((name,) if group is None else group))
 
 
 def join_prefix(ids: Sequence[str], *, answers: Mapping[str, str], gaps: Mapping[str, str]) -> str:

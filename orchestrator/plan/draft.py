@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar, cast
 
 from pydantic import ValidationError
 
-from orchestrator.plan.model import CarrySpec, ForEachSpec, PlanPart, ReduceSpec
+from orchestrator.plan.model import CarrySpec, ForEachSpec, PlanPart, ReduceSpec, short_items
 from orchestrator.plan.naming import LITERAL_HINT, Reference, place_of
 from orchestrator.plan.paths import PathError, TextFile, inside_root, read_plan_text
 from orchestrator.plan.report import Report
@@ -153,9 +153,7 @@ def draft_chunks(raw: dict[str, Any], files: PlanFiles) -> list[ChunkDraft]:
                 literal=literal,
                 depends_on=tuple(texts_at(chunk.get("depends_on"), (*path, "depends_on"))),
                 kind="for_each" if for_each is not None else "reduce" if reduce is not None else "plain",
-                for_each=_part(
-                    ForEachSpec, {"items": listed(for_each)} if isinstance(for_each, list | tuple) else for_each
-                ),
+                for_each=_part(ForEachSpec, short_items(for_each)),
                 reduce=_part(ReduceSpec, reduce),
                 carry=_part(CarrySpec, chunk.get("carry")),
                 final=_template(final, (*path, "reduce", "final_prompt"), files, literal=literal),

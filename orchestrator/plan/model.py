@@ -52,10 +52,11 @@ def _short_input(value: Any) -> Any:
         return {"required": True}
     if isinstance(value, str):
         return {"file": value}
-    return _short_items(value)
+    return short_items(value)
 
 
-def _short_items(value: Any) -> Any:
+def short_items(value: Any) -> Any:
+    """The long form of a list; anything else as it is."""
     return {"items": cast("list[object]", value)} if isinstance(value, list | tuple) else value
 
 
@@ -207,7 +208,7 @@ class ChunkSpec(SharedSettings):
         "gap (default for groups and `reduce`).",
     )
     for_each: (
-        Annotated[ForEachSpec, BeforeValidator(_short_items, json_schema_input_type=ForEachSpec | list[str])] | None
+        Annotated[ForEachSpec, BeforeValidator(short_items, json_schema_input_type=ForEachSpec | list[str])] | None
     ) = Field(default=None, description="Run this chunk once for each piece: {input: …}, {chunk: …} or a list.")
     reduce: ReduceSpec | None = Field(
         default=None, description="Merge the answers of a `for_each` chunk, in a tree when they are too long for one."
