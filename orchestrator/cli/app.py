@@ -260,18 +260,8 @@ def _command_names() -> tuple[str, ...]:
     return tuple(command.name or command.callback.__name__ for command in app.registered_commands if command.callback)
 
 
-def _open_standard_streams() -> None:
-    """Make sure that no file opened later gets the number of a standard stream that was closed."""
-    for descriptor in range(3):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
-
-
 def main() -> None:
-    """The console script. Ends the process with the exit code of the command."""
-    _open_standard_streams()
+    """The command line. Ends the process with the exit code of the command."""
     try:
         app(prog_name="orchestrate")
     except OrchestrateError as error:
@@ -285,8 +275,7 @@ def main() -> None:
 
 def _flush_stdout() -> None:
     try:
-        if sys.stdout:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except OSError:
         # The reader left early (`| head`): what is still held must not be written, nor complained about, at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -21,7 +21,7 @@ def asker(
     *, writer: Writer, descriptor: int, on_interrupt: Callable[[int], None]
 ) -> Callable[[RunEstimated], bool] | None:
     """The `confirm` of a run, or None when nobody is there to ask: stdin or the progress stream is no terminal."""
-    if not (sys.stdin.isatty() and os.isatty(descriptor)):
+    if not (sys.stdin and sys.stdin.isatty() and os.isatty(descriptor)):
         return None
 
     def confirm(estimate: RunEstimated) -> bool:

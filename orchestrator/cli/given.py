@@ -62,6 +62,8 @@ def given_inputs(files: Sequence[str], texts: Sequence[str]) -> dict[str, str | 
 
 
 def _read_stdin(name: str) -> str:
+    if sys.stdin is None:
+        raise UsageError(f"the input {name!r} wants stdin, which is closed")
     if sys.stdin.isatty():
         sys.stderr.write(f"Reading the input {name} from the terminal; Ctrl-D ends it.\n")
     try:

@@ -90,7 +90,7 @@ def test_help_is_fast(tmp_path: Path) -> None:
 def test_help_imports_nothing_heavy(words: list[str], tmp_path: Path) -> None:
     """What only prints help imports no library that a run needs."""
     code = (
-        "import sys\nfrom orchestrator.cli.app import main\n"
+        "import sys\nfrom orchestrator.cli.start import main\n"
         f"sys.argv = ['orchestrate', *{words!r}]\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
         f"print('HEAVY', [name for name in {HEAVY!r} if name in sys.modules])"

@@ -362,7 +362,7 @@ def test_reading_imports_no_pipeline(words: tuple[str, ...], folder: Path) -> No
     """Commands that only read never import LangGraph."""
     orchestrate("plan.yaml", *AT_ONCE, cwd=folder)
     code = (
-        "import sys\nfrom orchestrator.cli.app import main\n"
+        "import sys\nfrom orchestrator.cli.start import main\n"
         f"sys.argv = ['orchestrate', *{list(words)!r}]\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
         "print('\\nIMPORTED', 'langgraph' in sys.modules, 'rich' in sys.modules)"

@@ -1,0 +1,68 @@
+"""A standard stream that is closed is as good as /dev/null, but for a stdin that has to be read."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import command, environment
+from tests.cli.test_run import AT_ONCE, PLAN
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with the plan `plan.yaml`."""
+    (tmp_path / "plan.yaml").write_text(PLAN)
+    return tmp_path
+
+
+def with_streams(redirection: str, *words: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the command from a shell, with this redirection."""
+    return subprocess.run(
+        ["sh", "-c", f"{shlex.join(command(*words))} {redirection}"],
+        cwd=folder,
+        env=environment(folder),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("redirection", [">&-", "<&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("output", ["-", "guide.md"])
+def test_run(redirection: str, output: str, folder: Path) -> None:
+    """A run comes to its end, and what is not closed gets what it always gets."""
+    done = with_streams(redirection, "plan.yaml", *AT_ONCE, "-o", output, folder=folder)
+    assert done.returncode == 0, done.stderr
+    progress, result = (done.stderr, done.stdout) if output == "-" else (done.stdout, (folder / "guide.md").read_text())
+    assert "Traceback" not in done.stderr
+    closed_progress = ("2>" if output == "-" else " >&-") in f" {redirection}"
+    assert ("[3/3]" in progress) is not closed_progress
+    assert ("## Why" in result) is (output != "-" or ">&-" not in redirection.replace("2>&-", ""))
+
+
+@pytest.mark.parametrize("words", [("status",), ("status", "--json"), ("show", "last"), ("events", "last")])
+def test_reading(words: tuple[str, ...], folder: Path) -> None:
+    """Commands that print to a closed stdout print nothing, and do not complain."""
+    with_streams("", "plan.yaml", *AT_ONCE, folder=folder)
+    done = with_streams(">&-", *words, folder=folder)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_error(folder: Path) -> None:
+    """An error that cannot be told still decides the exit code."""
+    for words in (("missing.yaml",), ("plan.yaml", "--nonsense")):
+        assert with_streams("2>&-", *words, folder=folder).returncode == 2
+
+
+def test_input_from_a_closed_stdin(folder: Path) -> None:
+    """An input that was to come from a closed stdin is missing: exit 2, and a message that says so."""
+    done = with_streams("<&-", "plan.yaml", "--runner", "simulated", "--input", "topic=-", folder=folder)
+    assert done.returncode == 2
+    assert "the input 'topic' wants stdin, which is closed" in done.stderr
+    assert done.stdout == ""
