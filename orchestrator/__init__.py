@@ -16,11 +16,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from orchestrator.api import (
         CommonOptions,
+        PlanningOptions,
         RunOptions,
+        aplan_request,
         aresume_run,
         arun_plan,
         astream_plan,
         build_graph,
+        plan_request,
         resume_run,
         run_plan,
     )
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
         OutputWriteError,
         PlanChangedError,
         PlanError,
+        PlanningFailedError,
         Problem,
         RunIncompleteError,
         RunnerUnavailableError,
@@ -44,6 +48,7 @@ if TYPE_CHECKING:
     from orchestrator.events import Event, event_to_dict, event_to_json
     from orchestrator.plan.load import StdinText, load_plan
     from orchestrator.plan.model import Plan
+    from orchestrator.planning import PlanningResult
     from orchestrator.runners.base import Failure, FailureClass, Reply, Request, Runner, RunnerInfo, Usage
     from orchestrator.runners.simulated import SimulatedRunner
 
@@ -61,6 +66,9 @@ __all__ = [
     "Plan",
     "PlanChangedError",
     "PlanError",
+    "PlanningFailedError",
+    "PlanningOptions",
+    "PlanningResult",
     "Problem",
     "Reply",
     "Request",
@@ -80,6 +88,7 @@ __all__ = [
     "UnknownRunError",
     "Usage",
     "UsageError",
+    "aplan_request",
     "aresume_run",
     "arun_plan",
     "astream_plan",
@@ -87,6 +96,7 @@ __all__ = [
     "event_to_dict",
     "event_to_json",
     "load_plan",
+    "plan_request",
     "resume_run",
     "run_plan",
 ]
@@ -94,11 +104,14 @@ __all__ = [
 _HOMES = {
     "api": (
         "CommonOptions",
+        "PlanningOptions",
         "RunOptions",
+        "aplan_request",
         "aresume_run",
         "arun_plan",
         "astream_plan",
         "build_graph",
+        "plan_request",
         "resume_run",
         "run_plan",
     ),
@@ -108,6 +121,7 @@ _HOMES = {
     "events": ("Event", "event_to_dict", "event_to_json"),
     "plan.load": ("StdinText", "load_plan"),
     "plan.model": ("Plan",),
+    "planning": ("PlanningResult",),
     "runners.base": ("Failure", "FailureClass", "Reply", "Request", "Runner", "RunnerInfo", "Usage"),
     "runners.simulated": ("SimulatedRunner",),
 }

@@ -14,7 +14,15 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from orchestrator.binding import DEFAULT_STORE, bind_new_run, bind_resumed_run, check_options
+from orchestrator.binding import (
+    DEFAULT_STORE,
+    OpenedPlan,
+    bind_new_run,
+    bind_resumed_run,
+    check_options,
+    kept_limit,
+    open_plan,
+)
 from orchestrator.engine import recall
 from orchestrator.engine.control import RunControl
 from orchestrator.engine.result import RunResult
@@ -24,6 +32,7 @@ from orchestrator.errors import UsageError
 from orchestrator.events import Event
 from orchestrator.plan.load import StdinText
 from orchestrator.plan.model import Plan
+from orchestrator.planning import PlanningResult, left_of, make_plan, reopen
 from orchestrator.runners.base import Runner
 from orchestrator.store import open_store
 
@@ -69,6 +78,7 @@ class RunOptions(CommonOptions, total=False):
     fresh: reuse no stored answer. redo: ids of chunks to ask again.
     only: run these chunks and what they need, and stitch these alone. until: leave out what comes after these.
     base_dir: what a dict's relative paths start from. root: the folder that a plan's paths must stay in.
+    on_planned: called with the planner's result when the plan has a request alone, before its chunks run.
     """
 
     inputs: Mapping[str, str | Path | StdinText] | None
@@ -77,6 +87,22 @@ class RunOptions(CommonOptions, total=False):
     only: Sequence[str]
     until: Sequence[str]
     redo: Sequence[str]
+    base_dir: Path | str | None
+    root: Path | str | None
+    on_planned: Callable[[PlanningResult], None] | None
+
+
+class PlanningOptions(CommonOptions, total=False):
+    """What a request is planned with besides.
+
+    inputs: texts by input name; a `Path` is a file, a string the text itself. A request in words needs no other
+    declaration of its inputs; of a plan they are those it declares. name: the name of the plan that is made.
+    fresh: reuse no stored answer. base_dir and root as for `RunOptions`.
+    """
+
+    inputs: Mapping[str, str | Path | StdinText] | None
+    name: str | None
+    fresh: bool
     base_dir: Path | str | None
     root: Path | str | None
 
@@ -94,7 +120,8 @@ def run_plan(plan: PlanSource, **options: Unpack[RunOptions]) -> RunResult:
 
 async def arun_plan(plan: PlanSource, **options: Unpack[RunOptions]) -> RunResult:
     """`run_plan` as a coroutine. Cancelling it ends the children, keeps what was answered, and propagates."""
-    return await _drive(await bind_new_run(_source(plan), _checked(options, RunOptions), environment=os.environ))
+    given = _checked(options, RunOptions)
+    return await _run_opened(await open_plan(_source(plan), given), given)
 
 
 async def astream_plan(plan: PlanSource, **options: Unpack[RunOptions]) -> AsyncGenerator[Event, None]:
@@ -132,7 +159,36 @@ def resume_run(run_id: str = "last", **options: Unpack[CommonOptions]) -> RunRes
 
 async def aresume_run(run_id: str = "last", **options: Unpack[CommonOptions]) -> RunResult:
     """`resume_run` as a coroutine."""
-    return await _drive(await bind_resumed_run(run_id, _checked(options, CommonOptions), environment=os.environ))
+    given = _checked(options, CommonOptions)
+    if (planned := await reopen(run_id, given)) is not None:
+        return await _run_opened(*planned)
+    return await _drive(await bind_resumed_run(run_id, given, environment=os.environ))
+
+
+def plan_request(request: PlanSource, **options: Unpack[PlanningOptions]) -> PlanningResult:
+    """Have the model plan a request, and return the plan; blocks. Nothing of the plan is run.
+
+    A string with a blank in it is the request itself; one word is always a plan file, which has a `request` and no
+    `chunks`. A planner that gives no plan does not raise; look at `plan`, or call `raise_for_failure()`. Raises what
+    `run_plan` raises, and `UsageError` without `max_cost_usd` or `confirm`, since nobody knows yet what it costs.
+    """
+    _refuse_running_loop("plan_request", "aplan_request")
+    return asyncio.run(aplan_request(request, **options))
+
+
+async def aplan_request(request: PlanSource, **options: Unpack[PlanningOptions]) -> PlanningResult:
+    """`plan_request` as a coroutine."""
+    given = _checked(options, PlanningOptions)
+    source = _source(request)
+    if isinstance(request, str) and len(request.split()) > 1:
+        source = {"request": request, "inputs": dict.fromkeys(options.get("inputs") or (), "required")}
+    if isinstance(source, dict) and (name := options.get("name")):
+        source = {"name": name, **source}
+    opened = await open_plan(source, given)
+    if not opened.workload.to_be_planned:
+        raise UsageError("the plan has chunks already, so there is nothing to plan: run it")
+    result, _ = await make_plan(opened, given, environment=os.environ, drive=_drive, then_run=False)
+    return result
 
 
 def recall_result(run_id: str = "last", *, store: Path | str | None = None) -> str | None:
@@ -152,7 +208,39 @@ def build_graph(plan: PlanSource, **options: Unpack[RunOptions]) -> Any:
     `stream_mode="custom"`. Raises what `run_plan` raises, when it is invoked.
     """
     graph = importlib.import_module("orchestrator.engine.graph")
-    return graph.build_graph(lambda: bind_new_run(_source(plan), _checked(options, RunOptions), environment=os.environ))
+
+    async def bind() -> RunSession:
+        given = _checked(options, RunOptions)
+        opened = await open_plan(_source(plan), given)
+        if opened.workload.to_be_planned:
+            result, planned, given = await _plan_first(opened, given)
+            result.raise_for_failure()
+            assert planned is not None
+            opened = planned
+        return bind_new_run(opened, given, environment=os.environ)
+
+    return graph.build_graph(bind)
+
+
+async def _run_opened(opened: OpenedPlan, options: dict[str, Any]) -> RunResult:
+    """Run a plan; a request is planned first."""
+    if opened.workload.to_be_planned:
+        result, planned, options = await _plan_first(opened, options)
+        if planned is None:
+            return result.as_run_result()
+        opened = planned
+    return await _drive(bind_new_run(opened, options, environment=os.environ))
+
+
+async def _plan_first(
+    opened: OpenedPlan, options: dict[str, Any]
+) -> tuple[PlanningResult, OpenedPlan | None, dict[str, Any]]:
+    """What the planner made of a request, and the options to run it with: money that was spent is not there twice."""
+    result, planned = await make_plan(opened, options, environment=os.environ, drive=_drive, then_run=True)
+    if (on_planned := options.get("on_planned")) is not None:
+        on_planned(result)
+    left = left_of(kept_limit(opened.workload, options), result.cost_usd)
+    return result, planned, {**options, "max_cost_usd": left}
 
 
 async def _drive(session: RunSession) -> RunResult:

@@ -8,7 +8,7 @@ import math
 import os
 import secrets
 from collections.abc import Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from orchestrator.engine.clock import Clock
 from orchestrator.engine.control import RunControl
 from orchestrator.engine.gate import Bounds
-from orchestrator.engine.recall import reload_workload, stitch_record
+from orchestrator.engine.recall import file_record, reload_workload, stitch_record
 from orchestrator.engine.reuse import ReuseRules
 from orchestrator.engine.session import RunSession
 from orchestrator.engine.settings import RunSettings, Surroundings
@@ -43,15 +43,35 @@ Options = Mapping[str, Any]
 """The options of `api.RunOptions`, checked there by `check_options`."""
 
 
-async def bind_new_run(
-    plan: Path | dict[str, Any] | Plan, options: Options, *, environment: Mapping[str, str]
-) -> RunSession:
-    """A session for a new run of `plan`. Raises `PlanError`, `UsageError` or `StoreError`; nothing is started."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedPlan:
+    """A plan with all its texts read, and where its paths start from.
+
+    `is_file`: a resumed run reads the plan file again; else the plan is kept with the run. `planned_from` is the file
+    whose request the planner made the plan of. `planning` is set for a run of the planner: what is to follow.
+    """
+
+    workload: Workload
+    base_dir: Path | None
+    root: Path | None
+    is_file: bool
+    planned_from: Path | None = None
+    planning: Mapping[str, Any] | None = None
+
+
+async def open_plan(plan: Path | dict[str, Any] | Plan, options: Options) -> OpenedPlan:
+    """Read and check a plan, or a request that is `to_be_planned`. Raises `PlanError` or `UsageError`."""
     base_dir = None if isinstance(plan, Path) else _absolute(options.get("base_dir")) or Path.cwd()
     root = _absolute(options.get("root"))
     workload = await asyncio.to_thread(
-        load_plan, plan, inputs=options.get("inputs") or {}, root=root, base_dir=base_dir
+        load_plan, plan, inputs=options.get("inputs") or {}, root=root, base_dir=base_dir, request_alone=True
     )
+    return OpenedPlan(workload=workload, base_dir=base_dir, root=root, is_file=isinstance(plan, Path))
+
+
+def bind_new_run(opened: OpenedPlan, options: Options, *, environment: Mapping[str, str]) -> RunSession:
+    """A session for a new run. Raises `UsageError` or `StoreError`; nothing is started."""
+    workload = opened.workload
     only, until = tuple(options.get("only") or ()), tuple(options.get("until") or ())
     redo = tuple(options.get("redo") or ())
     for name in redo:
@@ -72,18 +92,20 @@ async def bind_new_run(
         "redo": redo,
         "only": only,
         "until": until,
-        "root": _text(root),
-        "is_file": isinstance(plan, Path),
+        "root": _text(opened.root),
+        "is_file": opened.is_file,
+        "planned_from": file_record(opened.planned_from),
+        "planning": opened.planning,
         "stitch": stitch_record(workload),
     }
-    _require_text(str(workload.path), kept["output"], kept["claude"], str(base_dir), *workload.files)
+    _require_text(str(workload.path), kept["output"], kept["claude"], str(opened.base_dir), *workload.files)
     clock = Clock()
     now = clock.iso()
     record = RunRecord(
         run_id=_new_run_id(clock.epoch_s()),
         name=workload.name,
-        plan_path=_text(workload.path),
-        base_dir=_text(base_dir),
+        plan_path=_text(workload.path or opened.planned_from),
+        base_dir=_text(opened.base_dir),
         source=workload.source,
         inputs={name: _input_record(each) for name, each in workload.inputs.items()},
         files=dict(workload.files),
@@ -100,7 +122,7 @@ async def bind_new_run(
 
 async def bind_resumed_run(run_id: str, options: Options, *, environment: Mapping[str, str]) -> RunSession:
     """A session that continues a run. Raises `UnknownRunError`, `PlanChangedError`, `PlanError` or `StoreError`."""
-    store = open_store(_store_path(options))
+    store = open_store(store_path(options))
     record = store.run(store.resolve(run_id))
     kept = dict(record.options)
     workload = await asyncio.to_thread(reload_workload, record)
@@ -146,7 +168,7 @@ def _session(
         force=bool(options.get("force")),
     )
     surroundings = Surroundings(
-        store=open_store(_store_path(options), create=True),
+        store=open_store(store_path(options), create=True),
         runner=runner,
         control=options.get("control") or RunControl(),
         clock=clock,
@@ -193,9 +215,16 @@ def _target(workload: Workload, kept: str | None, asked: Path | str | None) -> P
     return output
 
 
-def _store_path(options: Options) -> Path:
+def store_path(options: Options) -> Path:
+    """The store that the options name, else the default beside `base_dir` or in the current folder."""
     store = options.get("store")
     return Path(store) if store else Path(options.get("base_dir") or Path.cwd()) / DEFAULT_STORE
+
+
+def kept_limit(workload: Workload, options: Options) -> float | None:
+    """The most that may be spent, in US dollars: what the call says, else the plan; None without a limit."""
+    asked = options.get("max_cost_usd")
+    return workload.plan.limits.max_cost_usd if asked is None else asked
 
 
 def _program(claude: Path | str | None) -> Path | None:

@@ -14,6 +14,7 @@ A failed chunk is a value (`orchestrator.runners.base.Failure`), never an except
     ├── StoreError               the store cannot be used                         (exit 3)
     │   ├── StoreLockedError     another process holds the run
     │   └── StoreVersionError    written by a newer version of this program
+    ├── PlanningFailedError      the planner gave no plan that can be run          (exit 1)
     └── RunIncompleteError       `raise_for_failure()` on anything but a complete run
 """
 
@@ -145,6 +146,17 @@ class StoreVersionError(StoreError):
             f"{path} has format {found}, this program knows up to {supported}; "
             "update orchestrate, or choose another file with --store"
         )
+
+
+class PlanningFailedError(OrchestrateError):
+    """No plan came of a request. `problems` says what is wrong with the planner's last answer, or why it has none."""
+
+    exit_code = 1
+
+    def __init__(self, run_id: str, *, problems: Sequence[str]) -> None:
+        self.run_id = run_id
+        self.problems = tuple(problems)
+        super().__init__(f"the planner gave no plan that can be run (run {run_id}): {'; '.join(self.problems)}")
 
 
 class RunIncompleteError(OrchestrateError):

@@ -34,10 +34,11 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "store": LEAVES,
     "engine": (*LEAVES, "plan", "store", "runners.base"),
     "binding": (*LEAVES, "plan", "store", "runners", "engine"),
-    "api": (*LEAVES, "plan", "store", "runners", "engine", "binding"),
+    "planning": (*LEAVES, "plan", "store", "runners.base", "engine", "binding"),
+    "api": (*LEAVES, "plan", "store", "runners", "engine", "binding", "planning"),
     "cli": (*LEAVES, "plan", "store", "runners.base", "runners.choose", "api"),
     "__main__": ("cli",),
-    "__init__": (*LEAVES, "plan", "store", "runners", "engine", "api"),
+    "__init__": (*LEAVES, "plan", "store", "runners", "engine", "planning", "api"),
 }
 """For each room, the rooms (or single modules) that it may use. Its own room is always allowed."""
 

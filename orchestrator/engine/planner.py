@@ -102,6 +102,8 @@ def planning_workload(request: Workload, *, chunk_id: str, prompt: str) -> Workl
         complexity="complex",
         timeout_s=max(TIMEOUT_S["complex"], request.plan.timeout_s or 0.0),
         reuse="always",
+        # A second mend may have the very prompt of the first: it is another question all the same.
+        occurrence=MEND_IDS.index(chunk_id) if chunk_id in MEND_IDS else 0,
         recipe=hashlib.sha256(prompt.encode("utf-8", "replace")).hexdigest(),
         output_schema=answer_schema(),
     )

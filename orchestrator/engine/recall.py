@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -63,9 +64,10 @@ def reload_workload(record: RunRecord) -> Workload:
         raise PlanChangedError(record.run_id, changed=[gone], command="orchestrate PLAN")
     workload = load_plan(
         _stored_plan(record),
-        inputs=_given_again(record),
+        inputs=given_again(record),
         root=Path(kept["root"]) if kept["root"] else None,
         base_dir=Path(record.base_dir) if record.base_dir else None,
+        request_alone=bool(kept.get("planning")),
     )
     changed = _changes(record, workload)
     if changed:
@@ -76,13 +78,26 @@ def reload_workload(record: RunRecord) -> Workload:
     return workload
 
 
+def file_record(path: Path | None) -> dict[str, str] | None:
+    """Path and SHA-256 of a file that a plan was made of, to see later whether it changed; None for no file."""
+    return None if path is None else {"path": str(path), "sha256": _file_hash(path)}
+
+
+def _file_hash(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
 def _stored_plan(record: RunRecord) -> Path | dict[str, Any]:
     if record.options["is_file"] and record.plan_path is not None:
         return Path(record.plan_path)
     return json.loads(record.source)
 
 
-def _given_again(record: RunRecord) -> dict[str, str | Path | StdinText]:
+def given_again(record: RunRecord) -> dict[str, str | Path | StdinText]:
+    """The inputs that the run was given with its call, to be given again."""
     given: dict[str, str | Path | StdinText] = {}
     for name, each in record.inputs.items():
         match each["given"]:
@@ -100,6 +115,9 @@ def _given_again(record: RunRecord) -> dict[str, str | Path | StdinText]:
 def _changes(record: RunRecord, workload: Workload) -> list[str]:
     """What differs from when the run began: the plan, or files and inputs by name."""
     changed = ["the plan"] if workload.source != record.source else []
+    planned_from = record.options.get("planned_from")
+    if planned_from and file_record(Path(planned_from["path"])) != planned_from:
+        changed.append(planned_from["path"])
     paths = sorted({*record.files, *workload.files})
     changed += [path for path in paths if record.files.get(path) != workload.files.get(path)]
     names = sorted({*record.inputs, *workload.inputs})

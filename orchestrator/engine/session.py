@@ -175,6 +175,7 @@ class RunSession:
         )
         told = {key: value for key, value in asdict(self._estimate).items() if key != "chunks"}
         told |= {"login": self._login, "warnings": self._warnings()}
+        told["planning"] = self._workload.to_be_planned
         self._journal.append(RunEstimated, **told)
         await self._journal.flush()
         if self._estimate.calls and self._with.confirm is not None:
