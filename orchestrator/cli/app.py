@@ -33,8 +33,9 @@ from orchestrator.cli.options import (
     WaitOption,
     YesOption,
 )
+from orchestrator.cli.refusals import refusal
 from orchestrator.cli.words_first import with_command_first
-from orchestrator.errors import OrchestrateError
+from orchestrator.errors import OrchestrateError, UsageError
 
 _AS_IT_STANDS = "\b\n"
 """A paragraph that begins so is printed as it stands."""
@@ -65,12 +66,14 @@ class PlanFirstGroup(TyperGroup):
     """Puts `run` in front of a command line that names a plan and no command."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the line with its command in front."""
+        """Parse the line with its command in front. Raises `UsageError` for options that are answered in words."""
         params = [param for command in self.commands.values() for param in command.params]
         valued = {name for param in params if not getattr(param, "is_flag", True) for name in param.opts}
         words = with_command_first(
             args, commands=self.commands, own_options=("--help", "-h", "--version"), valued=valued
         )
+        if why := refusal(words):
+            raise UsageError(why)
         return super().parse_args(ctx, words)
 
 

@@ -13,11 +13,12 @@ from orchestrator.cli.display.words import about, count, money_span, span
 from orchestrator.cli.given import existing_plan, given_inputs
 from orchestrator.cli.printing import print_json, print_lines
 from orchestrator.errors import PlanError
+from orchestrator.plan.advice import notes, window_problems
 from orchestrator.plan.estimate import Estimate, estimate_workload
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.schema import json_schema
 from orchestrator.plan.tokens import count_tokens
-from orchestrator.plan.workload import Workload
+from orchestrator.plan.workload import Chunk, ForEach, Group, Reduce, Workload
 
 EXTENSIONS = {"markdown": "md", "text": "txt", "json": "json", "jsonl": "jsonl"}
 
@@ -40,6 +41,11 @@ def check_plan(
             print_json({"ok": False, "problems": [asdict(problem) for problem in error.problems]})
         raise
     estimate = estimate_workload(workload, reusable=frozenset(), max_concurrency=workload.plan.limits.max_concurrency)
+    problems = window_problems(workload, estimate)
+    if problems and as_json:
+        print_json({"ok": False, "problems": [asdict(problem) for problem in problems]})
+    if problems:
+        raise PlanError(problems)
     record = plan_record(workload, estimate, here=Path.cwd())
     if as_json:
         print_json(record)
@@ -65,6 +71,7 @@ def plan_record(workload: Workload, estimate: Estimate, *, here: Path) -> dict[s
         "chunks": [
             {
                 "id": chunk.id,
+                "group": chunk.group,
                 "level": levels[chunk.id],
                 "upstream": list(chunk.upstream),
                 "after": list(chunk.after),
@@ -76,6 +83,7 @@ def plan_record(workload: Workload, estimate: Estimate, *, here: Path) -> dict[s
             }
             for chunk in workload.chunks.values()
         ],
+        "groups": [_group_record(group, level=levels[group.id]) for group in workload.groups.values()],
         "inputs": [
             {"name": given.name, "given": given.given, "path": given.path, **_size(given.text)}
             for given in workload.inputs.values()
@@ -91,6 +99,7 @@ def plan_record(workload: Workload, estimate: Estimate, *, here: Path) -> dict[s
             "time_s_high": estimate.time_s_high,
         },
         "warnings": list(estimate.warnings),
+        "notes": list(notes(workload, estimate)),
         "stitch": {"format": workload.stitch_format, "chunks": list(workload.stitch_chunks)},
         "output": str(workload.output or default),
     }
@@ -100,13 +109,13 @@ def plan_lines(record: dict[str, Any]) -> list[str]:
     """What `check` prints of a `plan_record`."""
     chunks, levels = record["chunks"], record["levels"]
     order = "one after the other" if record["mode"] == "sequence" else f"{record['max_concurrency']} at once"
-    lines = [f"{one_line(record['name'])}: {count(len(chunks), 'chunk')} in {count(levels, 'level')}, {order}"]
-    width = max((len(chunk["id"]) for chunk in chunks), default=0)
-    for chunk in sorted(chunks, key=lambda chunk: chunk["level"]):
-        after = f", after {', '.join(chunk['upstream'])}" if chunk["upstream"] else ""
-        model = chunk["model"] or "default model"
-        what = f"{model}, {chunk['complexity']}, up to {chunk['timeout_s']:g} s{after}"
-        lines.append(f"  {chunk['level']:>2}  {chunk['id']:<{width}}  {what}")
+    later = ", more as answers come" if any(group["pieces"] is None for group in record["groups"]) else ""
+    lines = [f"{one_line(record['name'])}: {count(len(chunks), 'chunk')}{later} in {count(levels, 'level')}, {order}"]
+    groups = {group["id"]: group for group in record["groups"]}
+    single = [{**chunk, "what": ""} for chunk in chunks if chunk["id"] not in groups and not chunk["group"]]
+    entries = sorted([*single, *groups.values()], key=lambda entry: entry["level"])
+    width = max((len(entry["id"]) for entry in entries), default=0)
+    lines += [f"  {entry['level']:>2}  {entry['id']:<{width}}  {_entry_text(entry)}" for entry in entries]
     for given in record["inputs"]:
         origin = given["path"] or given["given"]
         lines.append(f"input {given['name']}: {_size_text(given)} ({one_line(str(origin), limit=1000)})")
@@ -114,17 +123,59 @@ def plan_lines(record: dict[str, Any]) -> list[str]:
         lines.append(f"context: {_size_text(record['context'])}, with every call")
     lines.append(_estimate_text(record["estimate"]))
     lines += [f"warning: {one_line(text)}" for text in record["warnings"]]
+    lines += [f"note: {one_line(text)}" for text in record["notes"]]
     stitched = ", ".join(record["stitch"]["chunks"])
     return [*lines, f"result: {one_line(record['output'], limit=4096)} ({record['stitch']['format']}: {stitched})"]
 
 
 def chunk_levels(workload: Workload) -> dict[str, int]:
-    """The level of each chunk: 1 for what waits for nothing, else one more than the highest it waits for."""
-    waits_for = {chunk.id: (*chunk.upstream, *chunk.after) for chunk in workload.chunks.values()}
+    """The level of each chunk: 1 for what waits for nothing, else one more than the highest it waits for.
+
+    That of a group is the highest of its chunks.
+    """
+    waits_for = {chunk.id: {*chunk.upstream, *chunk.after, *_carried(chunk)} for chunk in workload.chunks.values()}
+    for group in workload.groups.values():
+        if isinstance(group, ForEach):
+            over = {group.over} if group.over else set[str]()
+            waits_for[group.id] = {*(group.members or ()), *group.prototype.upstream, *group.prototype.after, *over}
     levels: dict[str, int] = {}
-    for chunk_id in TopologicalSorter(waits_for).static_order():
-        levels[chunk_id] = 1 + max((levels[each] for each in waits_for[chunk_id]), default=0)
+    for name in TopologicalSorter(waits_for).static_order():
+        group = workload.groups.get(name)
+        known = isinstance(group, ForEach) and group.members is not None
+        levels[name] = (0 if known else 1) + max((levels[each] for each in waits_for[name]), default=0)
     return levels
+
+
+def _carried(chunk: Chunk) -> tuple[str, ...]:
+    return (chunk.carry.previous,) if chunk.carry is not None and chunk.carry.previous else ()
+
+
+def _group_record(group: Group, *, level: int) -> dict[str, Any]:
+    """A group as `check` tells it; `pieces` is None while it is not known how many there are."""
+    prototype = group.prototype
+    over = [group.over] if group.over else []
+    if isinstance(group, Reduce):
+        pieces, what = None, f"merges {group.over}, {group.max_tokens:,} tokens at a time"
+    elif group.members is None:
+        pieces, what = None, group.what
+    else:
+        pieces, what = len(group.members), f"{len(group.members):,} {group.what}"
+    return {
+        "id": group.id,
+        "level": level,
+        "pieces": pieces,
+        "what": what,
+        "upstream": list(dict.fromkeys((*over, *prototype.upstream))),
+        "model": prototype.model,
+        "complexity": prototype.complexity,
+        "timeout_s": prototype.timeout_s,
+    }
+
+
+def _entry_text(entry: dict[str, Any]) -> str:
+    after = f", after {', '.join(entry['upstream'])}" if entry["upstream"] else ""
+    text = f"{entry['model'] or 'default model'}, {entry['complexity']}, up to {entry['timeout_s']:g} s{after}"
+    return f"{entry['what']}; {text}" if entry["what"] else text
 
 
 def _size(text: str) -> dict[str, int]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.cli.refusals import refusal
 from orchestrator.cli.words_first import meant, with_command_first
 from tests.cli.command import ROOT, command, environment, orchestrate
 
@@ -49,6 +50,40 @@ def test_meant() -> None:
     assert meant("staus", among=COMMANDS) == "status"
     assert meant("Resume", among=COMMANDS) == "resume"
     assert meant("plan.yaml", among=COMMANDS) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["run", "p.yaml", "--dry-run"], "--dry-run is not in this version yet"),
+        (["resume", "last", "--sample=3"], "--sample is not in this version yet"),
+        (["run", "p.yaml", "--allow-tools", "Read"], "--allow-tools is not in this version yet"),
+        (["resume", "last", "--redo", "a"], "`orchestrate PLAN --redo ID`"),
+        (["resume", "--set=x=y", "last"], "`orchestrate PLAN --set NAME=TEXT`"),
+        (["resume", "last", "--fresh"], "`orchestrate PLAN --fresh`"),
+    ],
+)
+def test_refusal(words: list[str], part: str) -> None:
+    """What cannot be had here is refused in words that name what can."""
+    assert part in refusal(words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[], ["run", "p.yaml", "--redo", "a", "--set", "x=--dry-run"], ["resume", "last", "--max-cost", "1"],
+     ["run", "--", "--dry-run"]],
+)  # fmt: skip
+def test_no_refusal(words: list[str]) -> None:
+    """Everything else may go on."""
+    assert refusal(words) == ""
+
+
+def test_refused_option_is_a_usage_error(tmp_path: Path) -> None:
+    """Exit 2 and the message alone, on stderr."""
+    for words in (("plan.yaml", "--dry-run"), ("--redo", "a", "resume", "last")):
+        done = orchestrate(*words, cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.splitlines() in ([refusal(["run", *words])], [refusal(["resume", *words])])
 
 
 def test_help_teaches(tmp_path: Path) -> None:
