@@ -109,7 +109,7 @@ def plan_lines(record: dict[str, Any]) -> list[str]:
     """What `check` prints of a `plan_record`."""
     chunks, levels = record["chunks"], record["levels"]
     order = "one after the other" if record["mode"] == "sequence" else f"{record['max_concurrency']} at once"
-    later = ", more as answers come" if any(group["pieces"] is None for group in record["groups"]) else ""
+    later = ", more as answers come" if any(group["kind"] == "open" for group in record["groups"]) else ""
     lines = [f"{one_line(record['name'])}: {count(len(chunks), 'chunk')}{later} in {count(levels, 'level')}, {order}"]
     groups = {group["id"]: group for group in record["groups"]}
     single = [{**chunk, "what": ""} for chunk in chunks if chunk["id"] not in groups and not chunk["group"]]
@@ -151,17 +151,18 @@ def _carried(chunk: Chunk) -> tuple[str, ...]:
 
 
 def _group_record(group: Group, *, level: int) -> dict[str, Any]:
-    """A group as `check` tells it; `pieces` is None while it is not known how many there are."""
+    """A group as `check` tells it; its `kind` is `open` while it is not known how many pieces there are."""
     prototype = group.prototype
     over = [group.over] if group.over else []
     if isinstance(group, Reduce):
-        pieces, what = None, f"merges {group.over}, {group.max_tokens:,} tokens at a time"
+        kind, pieces, what = "reduce", None, f"merges {group.over}, {group.max_tokens:,} tokens at a time"
     elif group.members is None:
-        pieces, what = None, group.what
+        kind, pieces, what = "open", None, group.what
     else:
-        pieces, what = len(group.members), f"{len(group.members):,} {group.what}"
+        kind, pieces, what = "for_each", len(group.members), f"{len(group.members):,} {group.what}"
     return {
         "id": group.id,
+        "kind": kind,
         "level": level,
         "pieces": pieces,
         "what": what,

@@ -1,0 +1,97 @@
+"""What a person should know of a plan before it runs: what cannot work, and what could be done better."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+from orchestrator.errors import Problem
+from orchestrator.plan.estimate import Estimate
+from orchestrator.plan.naming import Reference
+from orchestrator.plan.prices import Price, price_table
+from orchestrator.plan.tokens import count_tokens
+from orchestrator.plan.workload import Chunk, ForEach, Reduce, Workload
+
+ONE_CALL_OUTPUT = 4000
+"""Tokens that a model writes well in one go; what is asked for in many parts is rarely meant to be shorter."""
+
+_NAMED = 3
+"""Chunks that are named before they are only counted."""
+
+
+def window_problems(workload: Workload, estimate: Estimate) -> list[Problem]:
+    """The chunks whose prompt can not fit their model's window, even when every answer in it were empty."""
+    found: list[Problem] = []
+    for chunk in workload.chunks.values():
+        price = _price(chunk.model)
+        if estimate.chunks[chunk.id].input_tokens <= price.window:
+            continue
+        tokens = count_tokens(workload.context) + _certain_tokens(chunk, workload)
+        if tokens > price.window:
+            name = chunk.model or "the default model"
+            message = f"the prompt of `{chunk.id}` has {tokens:,} tokens or more, and {name} takes {price.window:,}"
+            hint = "split its input with `for_each`, or `reduce` what it refers to"
+            found.append(Problem(str(workload.path or workload.name), 0, 0, message, hint=hint))
+    return found
+
+
+def notes(workload: Workload, estimate: Estimate) -> tuple[str, ...]:
+    """What could be better about a plan that can run, a sentence each."""
+    return (*_one_call(workload, estimate), *_moving_numbers(workload), *_bad_cuts(workload))
+
+
+def _certain_tokens(chunk: Chunk, workload: Workload) -> int:
+    """Tokens (`cl100k_base`, which counts fewer than any model) of all that is known of a prompt before the run."""
+    return count_tokens(chunk.template.source) + sum(
+        _certain(reference, chunk, workload) for reference in chunk.template.references
+    )
+
+
+def _certain(reference: Reference, chunk: Chunk, workload: Workload) -> int:
+    text = ""
+    if reference.namespace == "inputs":
+        text = workload.inputs[reference.name].text
+    elif reference.namespace == "item" and chunk.item is not None:
+        kind = reference.name.partition(".")[0]
+        text = "" if kind in ("row", "chunks", "index", "count") else str(getattr(chunk.item, kind) or "")
+    tokens = count_tokens(text)
+    return tokens if reference.max_tokens is None else min(tokens, reference.max_tokens)
+
+
+def _one_call(workload: Workload, estimate: Estimate) -> Iterator[str]:
+    models = {chunk.model for chunk in workload.chunks.values()}
+    if estimate.calls < 2 or len(models) != 1 or estimate.output_tokens >= ONE_CALL_OUTPUT:
+        return
+    model = models.pop()
+    price = _price(model)
+    texts = {each.text for each in workload.inputs.values()} | {workload.context}
+    texts |= {chunk.template.source for chunk in workload.chunks.values()}
+    if sum(map(count_tokens, texts)) * price.token_factor <= price.window / 2:
+        yield f"all of this fits one call to {model or 'the default model'}: a plan of one chunk may do"
+
+
+def _moving_numbers(workload: Workload) -> Iterator[str]:
+    for group in workload.groups.values():
+        if isinstance(group, Reduce):
+            continue
+        quoted = {each.name for each in group.prototype.template.references if each.namespace == "item"}
+        count = f"all {len(group.members):,}" if group.members is not None else "all"
+        if "count" in quoted:
+            yield f"{group.id} quotes item.count: adding one piece would run {count} again"
+        elif "index" in quoted:
+            yield f"{group.id} quotes item.index: adding one piece would run {count} again when it comes first"
+
+
+def _bad_cuts(workload: Workload) -> Iterator[str]:
+    for group in workload.groups.values():
+        if not isinstance(group, ForEach) or group.paired:
+            continue
+        chunks = (workload.chunks[each] for each in group.members or ())
+        cut = [f"{chunk.id}: {note}" for chunk in chunks if chunk.item is not None for note in chunk.item.notes]
+        yield from islice(cut, _NAMED)
+        if len(cut) > _NAMED:
+            yield f"{group.id}: {len(cut) - _NAMED:,} more cuts of that kind"
+
+
+def _price(model: str | None) -> Price:
+    return price_table().find(model) or price_table().dearest()
