@@ -23,6 +23,7 @@ from orchestrator.engine.journal import Journal
 from orchestrator.engine.ledger import AttemptEnd, Ledger
 from orchestrator.engine.lookup import Lookup
 from orchestrator.engine.mailbox import Mailbox
+from orchestrator.engine.measuring import Measuring
 from orchestrator.engine.pace import Pace
 from orchestrator.engine.policy import OVERLOADS, TIMEOUTS, GiveUp, Pause, Retry, StopClass, StopRun, react
 from orchestrator.engine.progress import ProgressMeter
@@ -57,6 +58,7 @@ class Executor:
         bounds: Bounds,
         rules: ReuseRules,
         forecast: Forecast,
+        measuring: Measuring,
         control: RunControl,
         clock: Clock,
         meter: ProgressMeter,
@@ -68,6 +70,7 @@ class Executor:
         self._ledger = ledger
         self._journal = journal
         self._budget = budget
+        self._measuring = measuring
         self._control = control
         self._clock = clock
         self._meter = meter
@@ -234,6 +237,7 @@ class Executor:
             self._pace.answered()
             self._meter.measured(chunk_id, elapsed_s)
             self._store(outcome, end, chunk_id)
+            self._measuring.answered(request, outcome, elapsed_s=elapsed_s)
         else:
             self._unsettled -= 1
             self._on_failure(chunk_id, outcome, end)

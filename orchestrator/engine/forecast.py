@@ -18,10 +18,15 @@ from orchestrator.store.thread import Work
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prospect:
-    """A chunk whose prompt is known already; `reusable` when a stored answer will stand in."""
+    """A chunk whose prompt is known already; `answer_id` is that of the stored answer that will stand in, if any."""
 
     fingerprint: str
-    reusable: bool
+    answer_id: int | None
+
+    @property
+    def reusable(self) -> bool:
+        """Whether nothing has to be paid."""
+        return self.answer_id is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +95,7 @@ def forecast(
         refusal = rules.refusal(chunk)
         look = find_reusable(chunk, fingerprint=digest, own=own.get(chunk.id), refusal=refusal, now_s=now_s)
         found = look(connection)
-        prospects[chunk.id] = Prospect(fingerprint=digest, reusable=found is not None)
+        prospects[chunk.id] = Prospect(fingerprint=digest, answer_id=found.answer_id if found is not None else None)
         if found is not None:
             answers[chunk.id] = found.text
     return Forecast(prospects=prospects, earlier=earlier)

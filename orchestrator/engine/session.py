@@ -16,6 +16,7 @@ from orchestrator.engine.forecast import Forecast, forecast
 from orchestrator.engine.groups import Groups, new_record
 from orchestrator.engine.journal import Journal, Observer
 from orchestrator.engine.ledger import Ledger
+from orchestrator.engine.measuring import Measuring, learn
 from orchestrator.engine.output import check_output
 from orchestrator.engine.policy import StopClass
 from orchestrator.engine.progress import ProgressMeter
@@ -24,10 +25,11 @@ from orchestrator.engine.schedule import Schedule
 from orchestrator.engine.settings import RunSettings, Surroundings
 from orchestrator.errors import OrchestrateError, StoreError
 from orchestrator.events import RunContinued, RunEstimated, RunFinished, RunPaused, RunResumed, RunStarted, RunStatus
-from orchestrator.plan.estimate import Estimate, estimate_workload
+from orchestrator.plan.estimate import TOTALS, Estimate, estimate_workload
+from orchestrator.plan.learned import NOTHING_LEARNED
 from orchestrator.plan.workload import Workload
 from orchestrator.runners.base import RunnerInfo
-from orchestrator.store import ChunkRecord, RunRecord, Writes
+from orchestrator.store import ChunkRecord, Connection, RunRecord, Writes
 from orchestrator.store.thread import StoreThread
 
 
@@ -61,6 +63,7 @@ class RunSession:
         self._executor: Executor | None = None
         self._stop: tuple[StopClass, str] = ("", "")
         self._login = ""
+        self._learned = NOTHING_LEARNED
 
     async def start(self) -> None:
         """Check all that can be checked, get the runner ready if anything has to be asked, and begin the run.
@@ -153,8 +156,10 @@ class RunSession:
             chunk.chunk_id: chunk
             for chunk in self._with.store.previous_chunks(name=self._workload.name, before=self.run_id)
         }
-        return self._with.store.ask(
-            lambda connection: forecast(
+
+        def question(connection: Connection) -> Forecast:
+            self._learned = learn(connection, self._workload, runner=self._with.runner.kind)
+            return forecast(
                 connection,
                 self._workload,
                 runner=self._with.runner.kind,
@@ -163,7 +168,8 @@ class RunSession:
                 earlier=earlier,
                 now_s=self._with.clock.epoch_s(),
             )
-        )
+
+        return self._with.store.ask(question)
 
     async def estimate(self) -> None:
         """Tell what the run will take, and ask for consent; afterwards chunks may start."""
@@ -172,8 +178,9 @@ class RunSession:
             self._workload,
             reusable=self._forecast.reusable,
             max_concurrency=self._settings.max_concurrency,
+            learned=self._learned,
         )
-        told = {key: value for key, value in asdict(self._estimate).items() if key != "chunks"}
+        told: dict[str, Any] = {name: getattr(self._estimate, name) for name in TOTALS}
         told |= {"login": self._login, "warnings": self._warnings()}
         told["planning"] = self._workload.to_be_planned
         self._journal.append(RunEstimated, **told)
@@ -216,6 +223,7 @@ class RunSession:
             bounds=replace(self._settings.bounds, paused_until_s=self._earlier_pause()),
             rules=self._settings.rules,
             forecast=self._forecast,
+            measuring=Measuring(self._workload, journal=self._journal, runner_kind=self._with.runner.kind),
             control=self._with.control,
             clock=self._with.clock,
             meter=ProgressMeter(

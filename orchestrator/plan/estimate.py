@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from graphlib import TopologicalSorter
 
-from orchestrator.plan.foresight import Foresight, foresee
-from orchestrator.plan.model import Complexity
+from orchestrator.plan.counts import OUTPUT_TOKENS, Counts
+from orchestrator.plan.foresight import Foresight
+from orchestrator.plan.learned import NOTHING_LEARNED, Learned, Span, answer_spans
 from orchestrator.plan.prices import MILLION, Price, price_table
-from orchestrator.plan.tokens import count_tokens
+from orchestrator.plan.selection import entry_of
 from orchestrator.plan.workload import Chunk, Workload
 
-OUTPUT_TOKENS: dict[Complexity, int] = {"simple": 400, "medium": 1000, "complex": 2500}
-"""Tokens of an answer, in the model's own count, guessed by size class: about 300, 700 and 1,800 words."""
 OUTPUT_LOW, OUTPUT_HIGH = 0.4, 2.0
 """An answer is hardly ever shorter or longer than these multiples of the guess."""
-OVERHEAD_TOKENS = 600
-"""Tokens that the CLI adds to each call: its own lines, tools off, measured on 2.1.328 at about 2 kB."""
-MARK_TOKENS = 45
-"""`cl100k_base` tokens of the marks around one answer."""
 START_S = 3.0
 """Seconds of a call before text arrives: the CLI starts in 0.6 s, the model answers within 1 to 3 s."""
 OUTPUT_TOKENS_PER_S = 80.0
@@ -37,6 +32,8 @@ class ChunkEstimate:
     output_tokens: int
     cost_usd: float
     time_s: float
+    cost_usd_low: float
+    cost_usd_high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +42,8 @@ class Estimate:
 
     Chunks that become known only during the run are guessed and counted, under the ids that they will have. The low
     and high figures differ by the length of the answers, and by whether the shared context is read from the
-    cache. `model` names the models asked for, `default` being the CLI's own choice.
+    cache. `model` names the models asked for, `default` being the CLI's own choice. `before` has what each chunk, and
+    each group, waits for.
     """
 
     calls: int
@@ -59,28 +57,32 @@ class Estimate:
     model: str
     warnings: tuple[str, ...]
     chunks: Mapping[str, ChunkEstimate]
+    before: Mapping[str, tuple[str, ...]]
 
 
-def estimate_workload(workload: Workload, *, reusable: Collection[str] = (), max_concurrency: int) -> Estimate:
-    """The estimate of a run in which the chunks of `reusable` are not asked again.
+TOTALS = tuple(field.name for field in fields(Estimate) if field.name not in ("chunks", "before"))
+"""What is told of a whole run."""
+
+
+def estimate_workload(
+    workload: Workload, *, reusable: Collection[str] = (), max_concurrency: int, learned: Learned = NOTHING_LEARNED
+) -> Estimate:
+    """The estimate of a run in which the chunks of `reusable` are not asked again, by what was learned before.
 
     Takes under a second for 5,000 chunks: each distinct text is counted once. An answer that a prompt refers to
     counts as its guessed length. Raises `TokenRanksError` when tokens cannot be counted.
     """
-    prices = {model: _price(model) for model in _models(workload)}
-    counts = _Counts(workload, prices)
+    prices = {model: _price(model, learned) for model in _models(workload)}
+    counts = Counts(workload, prices, learned)
     seen = counts.seen
-    chunks = {name: estimate_chunk(chunk, counts, price=prices[chunk.model]) for name, chunk in seen.chunks.items()}
+    inputs = {name: estimate_input(chunk, counts, price=prices[chunk.model]) for name, chunk in seen.chunks.items()}
+    spans = _spans(seen, counts, inputs, prices, learned, reusable)
+    chunks = {
+        name: _chunk_estimate(chunk, inputs[name], spans[name], price=prices[chunk.model], learned=learned)
+        for name, chunk in seen.chunks.items()
+    }
     called = [name for name in chunks if name not in reusable]
-    context = {name: round(counts.context * prices[seen.chunks[name].model].token_factor) for name in called}
-    low = high = 0.0
-    for at, name in enumerate(called):
-        price, each = prices[seen.chunks[name].model], chunks[name]
-        own = (each.input_tokens - context[name]) * price.input
-        cached = context[name] * (price.cache_read if at else price.cache_write)
-        written = context[name] * max(price.cache_write, price.input)
-        low += (own + cached + each.output_tokens * OUTPUT_LOW * price.output) / MILLION
-        high += (own + written + each.output_tokens * OUTPUT_HIGH * price.output) / MILLION
+    low, high = _cost_range(seen, counts, chunks, spans, called, prices, learned)
     models = sorted({seen.chunks[name].model or "default" for name in called or seen.chunks})
     return Estimate(
         calls=len(called),
@@ -89,24 +91,95 @@ def estimate_workload(workload: Workload, *, reusable: Collection[str] = (), max
         output_tokens=sum(chunks[name].output_tokens for name in called),
         cost_usd_low=low,
         cost_usd_high=high,
-        time_s_low=_run_time_s(seen, chunks, called, max_concurrency, OUTPUT_LOW),
-        time_s_high=_run_time_s(seen, chunks, called, max_concurrency, OUTPUT_HIGH),
+        time_s_low=_run_time_s(
+            seen, {name: _time_s(spans[name].low) * spans[name].pace for name in called}, max_concurrency
+        ),
+        time_s_high=_run_time_s(
+            seen, {name: _time_s(spans[name].high) * spans[name].pace for name in called}, max_concurrency
+        ),
         model=", ".join(models),
-        warnings=_warnings(seen, chunks, called, prices),
+        warnings=_warnings(seen, chunks, called, prices, spans),
         chunks=chunks,
+        before=seen.before,
     )
 
 
-def estimate_chunk(chunk: Chunk, counts: _Counts, *, price: Price) -> ChunkEstimate:
+def estimate_input(chunk: Chunk, counts: Counts, *, price: Price) -> int:
+    """The tokens that are reported for a call of a chunk, the shared context and the CLI's own lines included."""
+    return round(counts.overhead(chunk.model) + (counts.prompt(chunk) + counts.context) * price.token_factor)
+
+
+def _chunk_estimate(chunk: Chunk, tokens: int, span: Span, *, price: Price, learned: Learned) -> ChunkEstimate:
     """What one call of a chunk is expected to take, the shared context at its full price."""
-    tokens = OVERHEAD_TOKENS + round((counts.prompt(chunk) + counts.context) * price.token_factor)
-    output = OUTPUT_TOKENS[chunk.complexity]
+    dollar = learned.costs.get(chunk.model or "default", 1.0) / MILLION
     return ChunkEstimate(
         input_tokens=tokens,
-        output_tokens=output,
-        cost_usd=(tokens * price.input + output * price.output) / MILLION,
-        time_s=_time_s(output),
+        output_tokens=round(span.tokens),
+        cost_usd=(tokens * price.input + span.tokens * price.output) * dollar,
+        time_s=_time_s(span.tokens) * span.pace,
+        cost_usd_low=(tokens * price.input + span.low * price.output) * dollar,
+        cost_usd_high=(tokens * price.input + span.high * price.output) * dollar,
     )
+
+
+def _spans(
+    seen: Foresight,
+    counts: Counts,
+    inputs: Mapping[str, int],
+    prices: Mapping[str | None, Price],
+    learned: Learned,
+    reusable: Collection[str],
+) -> dict[str, Span]:
+    """How long each answer is expected to be: as earlier ones of its recipe were, else as the size class says."""
+    spans: dict[str, Span] = {}
+    alike: dict[str, list[str]] = {}
+    for name, chunk in seen.chunks.items():
+        guess = OUTPUT_TOKENS[chunk.complexity]
+        spans[name] = Span(guess, guess * OUTPUT_LOW, guess * OUTPUT_HIGH)
+        if learned.calls.get(chunk.recipe):
+            alike.setdefault(chunk.recipe, []).append(name)
+    for recipe, names in alike.items():
+        first = seen.chunks[names[0]]
+        price = prices[first.model]
+        fixed = counts.overhead(first.model) + (counts.fixed(first) + counts.context) * price.token_factor
+        # Those that are not asked again would only narrow the range of those that are.
+        asked = [name for name in names if name not in reusable]
+        for some in (asked, [name for name in names if name in reusable]):
+            known = {name: float(inputs[name]) for name in some}
+            spans |= answer_spans(learned.calls[recipe], inputs=known, fixed=fixed, guessed_s=_time_s) if some else {}
+    return spans
+
+
+def _cost_range(
+    seen: Foresight,
+    counts: Counts,
+    chunks: Mapping[str, ChunkEstimate],
+    spans: Mapping[str, Span],
+    called: Sequence[str],
+    prices: Mapping[str | None, Price],
+    learned: Learned,
+) -> tuple[float, float]:
+    """What all calls cost, in US dollars. Where nothing was learned, reading the context from the cache is the best
+    case, and writing it each time the worst; what was learned holds that already.
+    """
+    low = high = 0.0
+    for at, name in enumerate(called):
+        model = seen.chunks[name].model
+        price, each, span = prices[model], chunks[name], spans[name]
+        factor = learned.costs.get(model or "default")
+        if factor is not None:
+            fit = learned.tokens.get(model or "default")
+            least = each.input_tokens / (fit.raised if fit is not None else 1.0)
+            low += factor * (least * price.input + span.low * price.output) / MILLION
+            high += factor * (each.input_tokens * price.input + span.high * price.output) / MILLION
+            continue
+        context = round(counts.context * price.token_factor)
+        own = (each.input_tokens - context) * price.input
+        cached = context * (price.cache_read if at else price.cache_write)
+        written = context * max(price.cache_write, price.input)
+        low += (own + cached + span.low * price.output) / MILLION
+        high += (own + written + span.high * price.output) / MILLION
+    return low, high
 
 
 def _models(workload: Workload) -> set[str | None]:
@@ -115,95 +188,18 @@ def _models(workload: Workload) -> set[str | None]:
     }
 
 
-class _Counts:
-    """Tokens of the texts of a workload, in `cl100k_base`, each distinct text counted once.
-
-    `seen` are all the chunks there will be, as far as they can be foreseen.
-    """
-
-    def __init__(self, workload: Workload, prices: Mapping[str | None, Price]) -> None:
-        self._texts: dict[str, int] = {}
-        self._groups: dict[str, float] = {}
-        self._factors = {model: price.token_factor for model, price in prices.items()}
-        self._whole = {"request": self._count(workload.plan.request or ""), "name": self._count(workload.name)}
-        self.context = self._count(workload.context)
-        self.seen = foresee(workload, answer_tokens=self._answer)
-        templates = {id(chunk.template): chunk.template for chunk in self.seen.chunks.values()}
-        references = [each for template in templates.values() for each in template.references]
-        used = {each.name for each in references if each.namespace == "inputs"}
-        self._inputs = {name: self._count(text.text) for name, text in workload.inputs.items() if name in used}
-
-    def _count(self, text: str) -> int:
-        if text not in self._texts:
-            self._texts[text] = count_tokens(text)
-        return self._texts[text]
-
-    def _answer(self, chunk: Chunk) -> float:
-        return OUTPUT_TOKENS[chunk.complexity] / self._factors[chunk.model] + MARK_TOKENS
-
-    def _answers(self, name: str) -> float:
-        """What `{{ chunks.NAME }}` takes: one answer, or those of a group."""
-        if name in self.seen.chunks:
-            return self._answer(self.seen.chunks[name])
-        if name not in self._groups:
-            members = self.seen.members.get(name, ())
-            self._groups[name] = sum(self._answer(self.seen.chunks[each]) for each in members)
-        return self._groups[name]
-
-    def _item(self, chunk: Chunk, field: str) -> float:
-        item = chunk.item
-        kind, _, name = field.partition(".")
-        if item is None or kind in ("index", "count"):
-            return 1
-        if kind == "row":
-            return self._count(str(item.row.get(name, "")))
-        if kind == "chunks":
-            return self._answers(item.chunks[name])
-        if kind in ("text", "original"):
-            marks = MARK_TOKENS if item.from_answer else 0
-            if kind == "original" and item.text is None:
-                return self._count(item.original) + marks
-            if item.text is None:
-                return self._answers(item.answer_of)
-            return self._count(item.text) + marks + self.seen.pieces.get(chunk.id, 0)
-        return self._count(str(getattr(item, kind)))
-
-    def prompt(self, chunk: Chunk) -> float:
-        """Tokens of a chunk's prompt: its own text, tags included, and all that it refers to."""
-        total = float(self._count(chunk.template.source))
-        if chunk.carry is not None and chunk.carry.previous:
-            total += chunk.carry.tail_tokens + MARK_TOKENS
-        for reference in chunk.template.references:
-            if reference.namespace == "chunks":
-                tokens = self._answers(reference.key)
-            elif reference.namespace == "item":
-                tokens = self._item(chunk, reference.name)
-            elif reference.namespace == "parts":
-                tokens = self.seen.parts.get(chunk.id, 0.0)
-            else:
-                tokens = self._inputs.get(reference.name, 0) if reference.name else self._whole[reference.namespace]
-            marks = MARK_TOKENS if reference.namespace == "chunks" else 0
-            total += tokens if reference.max_tokens is None else min(tokens, reference.max_tokens + marks)
-        return total
-
-
-def _price(model: str | None) -> Price:
-    return price_table().find(model) or price_table().dearest()
+def _price(model: str | None, learned: Learned) -> Price:
+    price = price_table().find(model) or price_table().dearest()
+    fit = learned.tokens.get(model or "default")
+    return replace(price, token_factor=fit.factor) if fit is not None else price
 
 
 def _time_s(output_tokens: float) -> float:
     return START_S + output_tokens / OUTPUT_TOKENS_PER_S
 
 
-def _run_time_s(
-    seen: Foresight,
-    chunks: Mapping[str, ChunkEstimate],
-    called: Collection[str],
-    max_concurrency: int,
-    length: float,
-) -> float:
+def _run_time_s(seen: Foresight, times: Mapping[str, float], max_concurrency: int) -> float:
     """The larger of the critical path and the whole work divided by how much goes on at once."""
-    times = {name: _time_s(chunks[name].output_tokens * length) for name in called}
     ends: dict[str, float] = {}
     for name in TopologicalSorter(seen.before).static_order():
         ends[name] = times.get(name, 0.0) + max((ends[each] for each in seen.before[name]), default=0.0)
@@ -215,8 +211,15 @@ def _warnings(
     chunks: Mapping[str, ChunkEstimate],
     called: Collection[str],
     prices: Mapping[str | None, Price],
+    spans: Mapping[str, Span],
 ) -> tuple[str, ...]:
     warnings: list[str] = []
+    unsure = sorted({entry_of(name) for name in called if spans[name].unsure})
+    if unsure:
+        warnings.append(
+            f"the answers of {', '.join(unsure)} differ so much in length that the cost may leave the range told: "
+            "more of them tell more (--sample)"
+        )
     for model in sorted({seen.chunks[name].model or "" for name in called}):
         if model and price_table().find(model) is None:
             dearest = price_table().dearest().model

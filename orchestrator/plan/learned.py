@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.plan.prices import MILLION, Price
@@ -24,6 +24,8 @@ LEAST_SHARE, WIDEST_SHARE = 0.05, 0.3
 """Half the width of a range of many calls, as a share of its middle."""
 MANY = 10
 """Calls from which `WIDEST_SHARE` holds."""
+FEW_LOW, FEW_HIGH = 0.6, 1.6
+"""An answer beside the mean of one or two earlier ones to the same prompt."""
 
 _T_95 = (12.7, 4.3, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)
 """Student's t for two-sided 95 %, from one degree of freedom on."""
@@ -45,10 +47,14 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class TokenFit:
-    """A prompt of n tokens by our count is reported as `overhead_tokens + factor * n`, rather too many than too few."""
+    """A prompt of n tokens by our count is reported as `overhead_tokens + factor * n`, rather too many than too few.
+
+    Divided by `raised` it is neither.
+    """
 
     overhead_tokens: float
     factor: float
+    raised: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +106,7 @@ def fit_tokens(calls: Sequence[Call], *, usual_overhead: float) -> TokenFit | No
     above = sorted(tokens / (overhead + factor * count) for count, tokens in points)
     raised = above[min(len(above) - 1, math.ceil(HIGH_QUANTILE * len(above)) - 1)]
     raised = min(max(raised, 1.0), HIGH_AT_MOST)
-    return TokenFit(overhead * raised, factor * raised)
+    return TokenFit(overhead * raised, factor * raised, raised)
 
 
 def cost_factor(calls: Sequence[Call], *, price: Price) -> float | None:
@@ -154,3 +160,36 @@ def _misses(outputs: Sequence[float], sizes: Sequence[float]) -> float:
 
 def _t(freedom: int) -> float:
     return _T_95[freedom - 1] if freedom <= len(_T_95) else 1.96 + 2.7 / freedom
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Tokens of one answer as expected, and within what they may lie. `pace`: seconds for each that was guessed."""
+
+    tokens: float
+    low: float
+    high: float
+    pace: float = 1.0
+    unsure: bool = False
+
+
+def answer_spans(
+    calls: Sequence[Call], *, inputs: Mapping[str, float], fixed: float, guessed_s: Callable[[float], float]
+) -> dict[str, Span]:
+    """What each of several chunks of one recipe will answer, by earlier calls of it (at least one).
+
+    `inputs` has the tokens of their prompts, of which `fixed` are the same for all. `guessed_s` are the seconds that an
+    answer of so many tokens is guessed to take.
+    """
+    elapsed = sum(call.elapsed_s for call in calls)
+    pace = elapsed / sum(guessed_s(call.output_tokens) for call in calls) if elapsed > 0 else 1.0
+    found = expect_outputs(calls, inputs=list(inputs.values()), fixed=fixed)
+    if found is None:
+        mean = max(1.0, statistics.fmean(call.output_tokens for call in calls))
+        return {name: Span(mean, FEW_LOW * mean, FEW_HIGH * mean, pace) for name in inputs}
+    total = sum(found.each)
+    low, high = found.low / total, found.high / total
+    return {
+        name: Span(tokens, low * tokens, high * tokens, pace, found.unsure)
+        for name, tokens in zip(inputs, found.each, strict=True)
+    }

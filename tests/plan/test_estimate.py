@@ -7,13 +7,11 @@ from typing import Any
 
 import pytest
 
+from orchestrator.plan.counts import MARK_TOKENS, OUTPUT_TOKENS, OVERHEAD_TOKENS
 from orchestrator.plan.estimate import (
-    MARK_TOKENS,
     OUTPUT_HIGH,
     OUTPUT_LOW,
-    OUTPUT_TOKENS,
     OUTPUT_TOKENS_PER_S,
-    OVERHEAD_TOKENS,
     START_S,
     Estimate,
     estimate_workload,
