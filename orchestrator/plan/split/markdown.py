@@ -22,9 +22,12 @@ from orchestrator.plan.split.pieces import (
 )
 
 _MAX_FRONT_MATTER_LINES = 500
+_MAX_DEPTH = 32
+"""Lists and quotes around one another; what is deeper is text. Bounds the time that one line takes."""
+_MAX_TITLE_CHARS = 300
 
 _FENCE = re.compile(r" {0,3}(?:(`{3,})[^`]*|(~{3,}).*)$")
-_HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
+_HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]|$)")
 _UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*$")
 _RULE = re.compile(r" {0,3}([-*_])[ \t]*(?:\1[ \t]*){2,}$")
 _TABLE_RULE = re.compile(r" {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
@@ -83,7 +86,10 @@ def plain_title(source: str) -> str:
         lines.pop()
     title = " ".join(lines)
     if found := _HEADING.match(title):
-        title = found[2] or ""
+        title = title[found.end() :].strip()
+        bare = title.rstrip("#")
+        title = bare if not bare or bare[-1] in " \t" else title
+    title = title[:_MAX_TITLE_CHARS]
     title = re.sub(r"!?\[([^\]]*)\](?:\([^)]*\)|\[[^\]]*\])", r"\1", title)
     title = re.sub(r"(\*{1,3}|(?<!\w)_{1,3}|~~|`+)(\S(?:.*?\S)?)\1(?!\w)", r"\2", title)
     title = re.sub(r"<[^>]+>|[ \t]*\{#[^}]*\}$", "", title)
@@ -175,7 +181,9 @@ class _Scan:
         in_paragraph = self._open is not None and self._open.kind == "paragraph"
         if self._open and self._open.kind == "HTML block" and matched == len(self._around) and rest.strip():
             return
-        opened, rest = _containers(rest, in_paragraph=in_paragraph and matched == len(self._around))
+        opened, rest = _containers(
+            rest, in_paragraph=in_paragraph and matched == len(self._around), room=_MAX_DEPTH - matched
+        )
         if not rest.strip() and not opened:
             self._blank(matched)
             return
@@ -277,10 +285,10 @@ class _Scan:
         return GLUED if before and before[0].level else heading_strength(level)
 
 
-def _containers(rest: str, *, in_paragraph: bool) -> tuple[list[_Container], str]:
+def _containers(rest: str, *, in_paragraph: bool, room: int) -> tuple[list[_Container], str]:
     """The quotes and list items that a line opens, and what stands inside them."""
     opened: list[_Container] = []
-    while rest and not rest.startswith("    ") and not _RULE.match(rest):
+    while rest and len(opened) < room and not rest.startswith("    ") and not _RULE.match(rest):
         if found := _QUOTE.match(rest):
             opened.append(_Container(0))
             rest = rest[found.end() :]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import time
 from bisect import bisect_right
 
 import pytest
@@ -256,3 +257,21 @@ def test_a_piece_begins_at_each_match() -> None:
     assert [piece.text[:9] for piece in pieces] == ["Preface.\n", "Chapter 1", "Chapter 2"]
     assert len(split_text(text, mode="regex", max_tokens=100, pattern=r"^Chapter \d")) > 6
     assert len(split_text("\n\nChapter 1\n", mode="regex", max_tokens=None, pattern="^Chapter")) == 1
+
+
+HOSTILE = [
+    "# " + "*a" * 50_000,
+    "# " + " #" * 50_000,
+    "# " + "[a](" * 50_000,
+    "> " * 50_000,
+    "- " * 50_000,
+    "* " * 50_000 + "x",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: text[:6])
+def test_one_hostile_line_takes_linear_time(text: str) -> None:
+    """A line made of marks alone is read in a fraction of a second."""
+    begin = time.perf_counter()
+    blocks_of(text)
+    assert time.perf_counter() - begin < 2
