@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
@@ -97,7 +98,8 @@ def _edges(chunk: ChunkDraft, names: Names, report: Report) -> Iterator[Edge]:
         if name in names.chunks:
             yield Edge(name, path)
         else:
-            report.at(path, f"there is no chunk `{name}`", did_you_mean(name, names.chunks))
+            near = _near(name, "chunks", names.chunks, "inputs", names.inputs)
+            report.at(path, f"there is no chunk `{name}`", near)
 
 
 def _check_use(chunk: ChunkDraft, draft: TemplateDraft, report: Report) -> None:
@@ -105,8 +107,9 @@ def _check_use(chunk: ChunkDraft, draft: TemplateDraft, report: Report) -> None:
     if chunk.kind == "plain":
         return
     space, example = ("item", "item.text") if chunk.kind == "for_each" else ("parts", "parts")
-    if any(reference.namespace == space for reference in draft.template.references):
-        return
+    used = any(reference.namespace == space for reference in draft.template.references)
+    if used or (not chunk.literal and re.search(rf"\b{space}\b", draft.located.text)):
+        return  # A name that is used wrongly is told as such.
     what = "all pieces would get the same prompt" if space == "item" else "it would see none of the answers"
     hint = "leave `template: false` out" if chunk.literal else f"write {{{{ {example} }}}} where it belongs"
     draft.located.report(report, line=1, column=1, message=f"the prompt has no `{example}`: {what}", hint=hint)

@@ -165,7 +165,7 @@ def test_a_dict_has_paths_instead_of_lines() -> None:
     assert [each.render() for each in caught.value.problems] == [
         "<plan>: modell: unknown key `modell`\n    did you mean model?",
         "<plan>: chunks[0].prompt, line 2: there is no chunk `b`\n    there are a",
-        "<plan>: chunks[0].depends_on[0]: there is no chunk `c`",
+        "<plan>: chunks[0].depends_on[0]: there is no chunk `c`\n    there are a",
     ]
 
 
