@@ -96,7 +96,7 @@ def test_every_command_is_described() -> None:
 
 def flags_of(*command: str) -> set[str]:
     """The flags that a command's `--help` lists; without a command, the program's."""
-    return set(re.findall(r"(?:^\s*|, )(--?[a-z][a-z-]*)", help_text(*command), flags=re.MULTILINE))
+    return set(re.findall(r"(?:^\s*|, | / )(--?[a-z][a-z-]*)", help_text(*command), flags=re.MULTILINE))
 
 
 def test_flags_and_their_description_agree() -> None:

@@ -1,12 +1,16 @@
-"""The command line as a real child process."""
+"""The command line as a child process."""
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+
+from tests.cli.forked import Forge
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,14 +28,12 @@ def environment(home: Path, **more: str) -> dict[str, str]:
 def orchestrate(
     *words: str, cwd: Path, stdin: str = "", env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run it to its end in the folder `cwd`, which is its home too."""
-    return subprocess.run(
-        command(*words),
-        cwd=cwd,
-        env=environment(cwd) | dict(env or {}),
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
+    """Run it to its end in the folder `cwd`, which is its home too; a child process, forked to save its start."""
+    return _forge().run(words, cwd=cwd, env=environment(cwd) | dict(env or {}), stdin=stdin)
+
+
+@functools.cache
+def _forge() -> Forge:
+    forge = Forge()
+    atexit.register(forge.close)
+    return forge

@@ -28,7 +28,7 @@ chunks:
 limits: {max_concurrency: 2}
 """
 AT_ONCE = ("--runner", "simulated:latency_s=0", "--set", "topic=tests")
-SLOW = ("--runner", "simulated:latency_s=3", "--set", "topic=tests")
+SLOW = ("--runner", "simulated:latency_s=1", "--set", "topic=tests")
 
 
 @pytest.fixture
