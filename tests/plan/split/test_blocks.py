@@ -272,6 +272,6 @@ HOSTILE = [
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: text[:6])
 def test_one_hostile_line_takes_linear_time(text: str) -> None:
     """A line made of marks alone is read in a fraction of a second."""
-    begin = time.perf_counter()
+    begin = time.process_time()
     blocks_of(text)
-    assert time.perf_counter() - begin < 2
+    assert time.process_time() - begin < 2
