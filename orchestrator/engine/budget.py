@@ -30,11 +30,17 @@ class Budget:
         if not self._reserved:
             return self.spent_usd < self.max_cost_usd
         committed = self.spent_usd + sum(self._reserved.values())
-        return committed + self._expected.get(chunk_id, 0.0) <= self.max_cost_usd
+        return committed + self._expected_of(chunk_id) <= self.max_cost_usd
+
+    def _expected_of(self, chunk_id: str) -> float:
+        """A chunk that became known only now is taken for the first of its group."""
+        entry = chunk_id.partition("[")[0]
+        alike = (self._expected.get(name) for name in (chunk_id, f"{entry}[1]", f"{entry}[1.1]", entry))
+        return next((each for each in alike if each is not None), 0.0)
 
     def reserve(self, chunk_id: str) -> None:
         """An attempt of the chunk starts."""
-        self._reserved[chunk_id] = self._expected.get(chunk_id, 0.0)
+        self._reserved[chunk_id] = self._expected_of(chunk_id)
 
     def settle(self, chunk_id: str, *, cost_usd: float | None) -> float:
         """The attempt is over; None charges its reservation, for an attempt that told no cost. Returns the charge."""

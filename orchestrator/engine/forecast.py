@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from graphlib import TopologicalSorter
+from dataclasses import dataclass, field
 
-from orchestrator.engine.render import Known, fingerprint, input_values, render_prompt, system_prompt
+from orchestrator.engine.groups import Groups
+from orchestrator.engine.render import fingerprint, input_values, render_prompt, system_prompt
 from orchestrator.engine.reuse import ReuseRules, oldest_allowed
+from orchestrator.engine.schedule import Schedule
 from orchestrator.plan.values import RenderTooLarge
-from orchestrator.plan.workload import Chunk, ForEach, Workload
+from orchestrator.plan.workload import Chunk, Workload
 from orchestrator.store import AnswerRecord, ChunkRecord, Connection
 from orchestrator.store.reads import answer as read_answer
 from orchestrator.store.reads import find_answer
@@ -33,11 +34,14 @@ class Prospect:
 class Forecast:
     """`prospects` has the chunks whose prompts are known; all others wait for answers that are not there yet.
 
-    `earlier` holds the chunks of the latest earlier run of the plan (of this run itself when it is resumed).
+    `earlier` holds the chunks of the latest earlier run of the plan (of this run itself when it is resumed). `ahead` is
+    the workload with the pieces and merges that stored answers lead to; with `complete` nothing has to be asked.
     """
 
     prospects: Mapping[str, Prospect]
     earlier: Mapping[str, ChunkRecord]
+    ahead: Workload
+    complete: bool
 
     @property
     def reusable(self) -> frozenset[str]:
@@ -69,47 +73,45 @@ def forecast(
     now_s: float,
 ) -> Forecast:
     """Walk the plan along its dependencies as far as stored answers carry. `own` are this run's chunks, if resumed."""
-    context = system_prompt(workload)
-    inputs = input_values(workload)
-    answers: dict[str, str] = {}
+    context, inputs = system_prompt(workload), input_values(workload)
     prospects: dict[str, Prospect] = {}
-    static = {group.id: group.members for group in workload.groups.values() if isinstance(group, ForEach)}
-    known = Known(
-        answers=answers,
-        gaps={},
-        chunks=workload.chunks,
-        groups=workload.groups,
-        members=static.get,
-    )
-    before = {chunk.id: _needed(chunk, static) for chunk in workload.chunks.values()}
-    order = TopologicalSorter({name: needs for name, needs in before.items() if needs is not None}).static_order()
-    for chunk in (workload.chunks[chunk_id] for chunk_id in order if chunk_id in workload.chunks):
-        needs = before[chunk.id]
-        if needs is None or any(each not in answers for each in needs):
-            continue
-        try:
-            prompt = render_prompt(chunk, workload, inputs=inputs, known=known)
-        except RenderTooLarge:
-            continue
-        digest = fingerprint(chunk, prompt=prompt, context=context, runner=runner)
-        refusal = rules.refusal(chunk)
-        look = find_reusable(chunk, fingerprint=digest, own=own.get(chunk.id), refusal=refusal, now_s=now_s)
-        found = look(connection)
-        prospects[chunk.id] = Prospect(fingerprint=digest, answer_id=found.answer_id if found is not None else None)
-        if found is not None:
-            answers[chunk.id] = found.text
-    return Forecast(prospects=prospects, earlier=earlier)
+    seen = _Seen()
+    groups = Groups(workload, ledger=seen, own=own)
+    schedule = Schedule(groups.first_nodes(duration_s={}), max_concurrency=1)
+    while ready := schedule.take_ready():
+        for node_id in ready:
+            if groups.is_virtual(node_id):
+                _unfold(node_id, groups, schedule)
+                continue
+            chunk = groups.known.chunks[node_id]
+            try:
+                prompt = render_prompt(chunk, workload, inputs=inputs, known=groups.known)
+            except RenderTooLarge:
+                continue
+            digest = fingerprint(chunk, prompt=prompt, context=context, runner=runner)
+            refusal = rules.refusal(chunk)
+            look = find_reusable(chunk, fingerprint=digest, own=own.get(chunk.id), refusal=refusal, now_s=now_s)
+            found = look(connection)
+            prospects[chunk.id] = Prospect(fingerprint=digest, answer_id=found.answer_id if found is not None else None)
+            if found is not None:
+                seen.answers[chunk.id] = found.text
+                schedule.finish(chunk.id, "succeeded")
+    return Forecast(prospects=prospects, earlier=earlier, ahead=groups.ahead(workload), complete=schedule.done)
 
 
-def _needed(chunk: Chunk, static: Mapping[str, tuple[str, ...] | None]) -> tuple[str, ...] | None:
-    """The chunks whose answers the prompt waits for; None when some of them are not known before the run."""
-    if chunk.merges:
-        return None
-    needed: list[str] = []
-    carried = (chunk.carry.previous,) if chunk.carry is not None and chunk.carry.previous else ()
-    for name in (*chunk.upstream, *carried):
-        members = static.get(name, (name,))
-        if members is None:
-            return None
-        needed += members
-    return tuple(needed)
+@dataclass(slots=True)
+class _Seen:
+    """The stored answers found so far."""
+
+    answers: dict[str, str] = field(default_factory=dict[str, str])
+    gaps: dict[str, str] = field(default_factory=dict[str, str])
+
+
+def _unfold(node_id: str, groups: Groups, schedule: Schedule) -> None:
+    """Take in what the run will take in at this point; a merge that cannot be made stays as it is."""
+    step = groups.step(node_id)
+    schedule.add([*(groups.node(chunk) for chunk in step.chunks), *step.virtual])
+    for waiting, upstream in step.extend.items():
+        schedule.extend(waiting, upstream)
+    if not step.failures:
+        schedule.finish(node_id, step.status)

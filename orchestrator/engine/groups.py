@@ -10,15 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
-from orchestrator.engine.ledger import Ledger
 from orchestrator.engine.merging import SHRINKS, Sized, cut_to_fit, pack
 from orchestrator.engine.render import Known
 from orchestrator.engine.schedule import FinalStatus, Node, OnMissing
 from orchestrator.plan.pieces import answer_items, pair_chunks, piece_chunks
 from orchestrator.plan.tokens import count_tokens
 from orchestrator.plan.values import Answer, Gap
-from orchestrator.plan.workload import Chunk, ForEach, Part, Reduce, Workload
+from orchestrator.plan.workload import Chunk, ForEach, Group, Part, Reduce, Workload
 from orchestrator.store import ChunkRecord
 
 
@@ -36,13 +36,20 @@ class Step:
     failures: dict[str, str] = field(default_factory=dict[str, str])
 
 
+class Outcomes(Protocol):
+    """What became of the chunks so far: answers by id, and for those without one the reason."""
+
+    answers: dict[str, str]
+    gaps: dict[str, str]
+
+
 class Groups:
     """Knows the chunks of every group; `known` is what prompts see of the run, and grows with each `step`.
 
     `own` are the stored chunks of a run that is resumed.
     """
 
-    def __init__(self, workload: Workload, *, ledger: Ledger, own: Mapping[str, ChunkRecord]) -> None:
+    def __init__(self, workload: Workload, *, ledger: Outcomes, own: Mapping[str, ChunkRecord]) -> None:
         self._groups = workload.groups
         self._chunks = dict(workload.chunks)
         self._ledger = ledger
@@ -62,6 +69,14 @@ class Groups:
             groups=workload.groups,
             members=self._members.get,
         )
+
+    def ahead(self, workload: Workload) -> Workload:
+        """The same workload with all that is known of its groups by now."""
+        groups: dict[str, Group] = {}
+        for name, group in workload.groups.items():
+            members = self._members.get(name)
+            groups[name] = replace(group, members=members) if members and isinstance(group, ForEach) else group
+        return replace(workload, chunks=dict(self._chunks), groups=groups)
 
     def is_virtual(self, node_id: str) -> bool:
         """Whether a node of the schedule is no chunk."""

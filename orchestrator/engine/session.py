@@ -77,7 +77,7 @@ class RunSession:
         own = {chunk.chunk_id: chunk for chunk in store.chunks(self.run_id)} if self._resumed else {}
         self._earlier_events = store.events(self.run_id) if self._resumed else []
         self._forecast = await asyncio.to_thread(self._make_forecast, own)
-        if len(self._forecast.reusable) < len(self._workload.chunks) or self._workload.has_open_groups:
+        if not self._forecast.complete:
             info: RunnerInfo = await self._with.runner.open()
             self._login = info.login
         self._thread = store.start_thread()
@@ -175,7 +175,7 @@ class RunSession:
         """Tell what the run will take, and ask for consent; afterwards chunks may start."""
         self._estimate: Estimate = await asyncio.to_thread(
             estimate_workload,
-            self._workload,
+            self._forecast.ahead,
             reusable=self._forecast.reusable,
             max_concurrency=self._settings.max_concurrency,
             learned=self._learned,

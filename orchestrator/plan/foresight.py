@@ -55,6 +55,7 @@ def foresee(workload: Workload, *, answer_tokens: AnswerTokens) -> Foresight:
         if isinstance(group, Reduce):
             if name in known:
                 seen.before[name] = (*seen.before[name], *known[name])
+                seen.parts.update(dict.fromkeys((name, *known[name]), group.max_tokens))
             else:
                 _merges(group, seen, answer_tokens)
         else:

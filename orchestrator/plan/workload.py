@@ -196,8 +196,3 @@ class Workload:
     files: Mapping[str, str] = field(default_factory=dict[str, str])
     system: str = "system"
     to_be_planned: bool = False
-
-    @property
-    def has_open_groups(self) -> bool:
-        """Whether more chunks may become known during the run."""
-        return any(isinstance(group, Reduce) or group.members is None for group in self.groups.values())

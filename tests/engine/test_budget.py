@@ -36,3 +36,11 @@ def test_an_attempt_that_told_no_cost_is_charged_its_reservation() -> None:
 def test_without_a_limit_everything_may_start() -> None:
     """No limit, no bound."""
     assert Budget(max_cost_usd=None, expected_usd={"a": 1e9}).may_start("a")
+
+
+def test_a_piece_that_became_known_later_costs_like_the_first_of_its_group() -> None:
+    """What the estimate could not foresee is reserved for all the same."""
+    budget = Budget(max_cost_usd=1.0, expected_usd={"part[1]": 0.6})
+    budget.reserve("part[7]")
+    assert not budget.may_start("part[8]")
+    assert budget.settle("part[7]", cost_usd=None) == 0.6

@@ -8,10 +8,18 @@ from typing import Any
 
 import pytest
 
-from orchestrator.events import ChunkFailed, ChunkReused, ChunksAdded, ChunkSkipped, ChunkStarted, ChunkSucceeded
+from orchestrator.events import (
+    ChunkFailed,
+    ChunkReused,
+    ChunksAdded,
+    ChunkSkipped,
+    ChunkStarted,
+    ChunkSucceeded,
+    RunEstimated,
+)
 from orchestrator.plan.tokens import count_tokens
 from orchestrator.plan.values import Answer
-from orchestrator.runners.base import Failure, FailureClass, OnProgress, Reply, Request
+from orchestrator.runners.base import Failure, FailureClass, OnProgress, Reply, Request, RunnerInfo
 from orchestrator.runners.simulated import SimulatedRunner
 from tests.engine.runs import Story, play, play_on
 
@@ -76,6 +84,14 @@ def test_a_group_is_shown_looped_over_and_referred_to_by_piece(tmp_path: Path) -
     assert seen["one"] == marked("part[2]", "S")
 
 
+class Closed(SimulatedRunner):
+    """A runner that must not even be opened."""
+
+    async def open(self) -> RunnerInfo:
+        """Fails: there is nothing to ask."""
+        raise AssertionError("opened, though all answers are stored")
+
+
 OUTLINE: dict[str, Any] = {
     "chunks": [
         {"id": "outline", "prompt": "Outline."},
@@ -94,9 +110,10 @@ def test_the_pieces_of_an_answer_become_known_while_the_run_goes(tmp_path: Path)
     assert prompts(ran)["part[2]"] == f"Write {marked('outline', 'two')}"
     assert prompts(ran)["check[2]"] == f"Check {marked('part[2]', '2')} for {marked('outline', 'two')}"
     assert (story.result.status, story.result.text) == ("complete", "c1\n\nc2")
-    again = go(OUTLINE, tmp_path, runner=runner())
+    again = go(OUTLINE, tmp_path, runner=Closed(latency_s=0))
     assert again.started == []
     assert (again.result.status, again.result.text) == ("complete", "c1\n\nc2")
+    assert again.only(RunEstimated).calls == 0
 
 
 def test_an_empty_list_makes_a_group_without_pieces(tmp_path: Path) -> None:
@@ -235,7 +252,7 @@ def test_a_merged_run_is_reused_and_an_edit_runs_what_it_touches(tmp_path: Path)
     answers = dict.fromkeys(ids, own)
     first = go(plan, tmp_path, runner=runner(answers))
     assert first.result.status == "complete"
-    again = go(plan, tmp_path, runner=runner(answers))
+    again = go(plan, tmp_path, runner=Closed(latency_s=0))
     assert (again.started, again.result.text) == ([], first.result.text)
     names = [*plan["inputs"]["names"]]
     names[7] = "other"

@@ -119,7 +119,6 @@ def test_pairs_and_open_groups(folder: Path) -> None:
     assert isinstance(merge, Reduce)
     assert merge.last.on_missing == {"sec": "gap"}
     assert work.stitch_chunks == ("sum",)
-    assert work.has_open_groups
 
 
 def test_an_inserted_piece_changes_no_other(folder: Path) -> None:

@@ -1,0 +1,38 @@
+"""What a run would do, told without one: nothing is started, nothing is written, no CLI is needed."""
+
+from __future__ import annotations
+
+import asyncio
+
+from orchestrator.binding import OpenedPlan, Options, reuse_rules, runner_kind, selected, store_path
+from orchestrator.engine.clock import Clock
+from orchestrator.engine.forecast import forecast
+from orchestrator.engine.measuring import learn
+from orchestrator.engine.outlook import Outlook, outlook
+from orchestrator.plan.estimate import estimate_workload
+from orchestrator.store import Connection, look_into
+from orchestrator.store.reads import chunks, previous_run_id
+
+
+async def make_outlook(opened: OpenedPlan, options: Options) -> Outlook:
+    """The outlook of a run with these options. Raises `UsageError` or `StoreError`; a missing store is an empty one."""
+    workload = selected(opened.workload, options)
+    runner, rules = runner_kind(options), reuse_rules(options)
+    limit = options.get("max_concurrency") or workload.plan.limits.max_concurrency
+
+    def question(connection: Connection) -> Outlook:
+        latest = previous_run_id(connection, name=workload.name, before="")
+        found = forecast(
+            connection,
+            workload,
+            runner=runner,
+            rules=rules,
+            own={},
+            earlier={each.chunk_id: each for each in chunks(connection, latest)} if latest else {},
+            now_s=Clock().epoch_s(),
+        )
+        learned = learn(connection, workload, runner=runner)
+        estimate = estimate_workload(workload, reusable=found.reusable, max_concurrency=limit, learned=learned)
+        return outlook(workload, forecast=found, estimate=estimate, rules=rules)
+
+    return await asyncio.to_thread(look_into, store_path(options), question)
