@@ -22,9 +22,9 @@ _GUARD = 0.3
 """Share of the limit that a good cut leaves on each side: no crumbs."""
 
 _THRIFTY = 2
-"""Up to so many limits, cuts that need no additional piece are preferred; beyond, all are as good. Measured with 0.3
-and 2: a piece is 70 % full on average, an edit changes 1.5 pieces on average and four at most. With 3, pieces are no
-fuller in Markdown and up to six change."""
+"""Up to so many limits, cuts that need no additional piece are preferred; beyond, all are as good. Nine pairs of this
+and the guard were tried on three generated documents, 120 edits each. This one: pieces 67 to 70 % full, 1.3 to 1.7 new
+pieces an edit, at most four. With 3, plain text is 74 % full, and up to five are new."""
 
 _HASH_BITS = 48
 
