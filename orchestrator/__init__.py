@@ -18,16 +18,19 @@ if TYPE_CHECKING:
         CommonOptions,
         PlanningOptions,
         RunOptions,
+        aforecast_plan,
         aplan_request,
         aresume_run,
         arun_plan,
         astream_plan,
         build_graph,
+        forecast_plan,
         plan_request,
         resume_run,
         run_plan,
     )
     from orchestrator.engine.control import RunControl, StopLevel
+    from orchestrator.engine.outlook import ChunkOutlook, EntryOutlook, Outlook
     from orchestrator.engine.result import ChunkOutcome, RunResult
     from orchestrator.errors import (
         OrchestrateError,
@@ -56,11 +59,14 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ChunkOutcome",
+    "ChunkOutlook",
     "CommonOptions",
+    "EntryOutlook",
     "Event",
     "Failure",
     "FailureClass",
     "OrchestrateError",
+    "Outlook",
     "OutputExistsError",
     "OutputWriteError",
     "Plan",
@@ -88,6 +94,7 @@ __all__ = [
     "UnknownRunError",
     "Usage",
     "UsageError",
+    "aforecast_plan",
     "aplan_request",
     "aresume_run",
     "arun_plan",
@@ -95,6 +102,7 @@ __all__ = [
     "build_graph",
     "event_to_dict",
     "event_to_json",
+    "forecast_plan",
     "load_plan",
     "plan_request",
     "resume_run",
@@ -103,6 +111,8 @@ __all__ = [
 
 _HOMES = {
     "api": (
+        "aforecast_plan",
+        "forecast_plan",
         "CommonOptions",
         "PlanningOptions",
         "RunOptions",
@@ -116,6 +126,7 @@ _HOMES = {
         "run_plan",
     ),
     "engine.control": ("RunControl", "StopLevel"),
+    "engine.outlook": ("ChunkOutlook", "EntryOutlook", "Outlook"),
     "engine.result": ("ChunkOutcome", "RunResult"),
     "errors": ("Problem", *(name for name in __all__ if name.endswith("Error"))),
     "events": ("Event", "event_to_dict", "event_to_json"),

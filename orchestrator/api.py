@@ -25,11 +25,14 @@ from orchestrator.binding import (
 )
 from orchestrator.engine import recall
 from orchestrator.engine.control import RunControl
+from orchestrator.engine.outlook import EntryOutlook as EntryOutlook
+from orchestrator.engine.outlook import Outlook
 from orchestrator.engine.result import RunResult
 from orchestrator.engine.session import RunSession
 from orchestrator.engine.settings import Confirm
 from orchestrator.errors import UsageError
 from orchestrator.events import Event
+from orchestrator.forecasting import make_outlook
 from orchestrator.plan.load import StdinText
 from orchestrator.plan.model import Plan
 from orchestrator.planning import PlanningResult, left_of, make_plan, reopen
@@ -78,6 +81,8 @@ class RunOptions(CommonOptions, total=False):
     fresh: reuse no stored answer. redo: ids of chunks to ask again.
     only: run these chunks and what they need, and stitch these alone. until: leave out what comes after these.
     base_dir: what a dict's relative paths start from. root: the folder that a plan's paths must stay in.
+    sample: run only so many pieces of each `for_each`, and what is paired with them; the result goes to
+    `<stem>.sample.<ext>`.
     on_planned: called with the planner's result when the plan has a request alone, before its chunks run.
     """
 
@@ -89,6 +94,7 @@ class RunOptions(CommonOptions, total=False):
     redo: Sequence[str]
     base_dir: Path | str | None
     root: Path | str | None
+    sample: int | None
     on_planned: Callable[[PlanningResult], None] | None
 
 
@@ -122,6 +128,22 @@ async def arun_plan(plan: PlanSource, **options: Unpack[RunOptions]) -> RunResul
     """`run_plan` as a coroutine. Cancelling it ends the children, keeps what was answered, and propagates."""
     given = _checked(options, RunOptions)
     return await _run_opened(await open_plan(_source(plan), given), given)
+
+
+def forecast_plan(plan: PlanSource, **options: Unpack[RunOptions]) -> Outlook:
+    """What `run_plan` with the same options would do and about what it would take; blocks.
+
+    Starts nothing, writes nothing, and needs no CLI; a store that is not there is an empty one. Raises `PlanError`,
+    `UsageError` or `StoreError`, and `UsageError` inside a running event loop, where `aforecast_plan` belongs.
+    """
+    _refuse_running_loop("forecast_plan", "aforecast_plan")
+    return asyncio.run(aforecast_plan(plan, **options))
+
+
+async def aforecast_plan(plan: PlanSource, **options: Unpack[RunOptions]) -> Outlook:
+    """`forecast_plan` as a coroutine."""
+    given = _checked(options, RunOptions)
+    return await make_outlook(await open_plan(_source(plan), given), given)
 
 
 async def astream_plan(plan: PlanSource, **options: Unpack[RunOptions]) -> AsyncGenerator[Event, None]:

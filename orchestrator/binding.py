@@ -22,8 +22,9 @@ from orchestrator.engine.session import RunSession
 from orchestrator.engine.settings import RunSettings, Surroundings
 from orchestrator.engine.stitch import EXTENSIONS
 from orchestrator.errors import UsageError
-from orchestrator.plan.load import load_plan, select
+from orchestrator.plan.load import load_plan
 from orchestrator.plan.model import Plan
+from orchestrator.plan.sampling import part_of
 from orchestrator.plan.selection import require_known
 from orchestrator.plan.workload import InputText, Workload
 from orchestrator.runners.base import Runner
@@ -69,17 +70,35 @@ async def open_plan(plan: Path | dict[str, Any] | Plan, options: Options) -> Ope
     return OpenedPlan(workload=workload, base_dir=base_dir, root=root, is_file=isinstance(plan, Path))
 
 
+def selected(workload: Workload, options: Options) -> Workload:
+    """The part of a plan that the options ask for. Raises `UsageError`."""
+    for name in options.get("redo") or ():
+        require_known(workload, name, or_later=True)
+    only, until = tuple(options.get("only") or ()), tuple(options.get("until") or ())
+    return part_of(workload, only=only, until=until, count=options.get("sample"))
+
+
+def reuse_rules(options: Options) -> ReuseRules:
+    """What the options allow to be reused."""
+    return ReuseRules(fresh=bool(options.get("fresh")), redo=frozenset(options.get("redo") or ()))
+
+
+def runner_kind(options: Options) -> str:
+    """The kind of the runner that the options name; answers of another kind never stand in."""
+    return _runner_name(options.get("runner")).partition(":")[0]
+
+
 def bind_new_run(opened: OpenedPlan, options: Options, *, environment: Mapping[str, str]) -> RunSession:
     """A session for a new run. Raises `UsageError` or `StoreError`; nothing is started."""
-    workload = opened.workload
+    workload = selected(opened.workload, options)
     only, until = tuple(options.get("only") or ()), tuple(options.get("until") or ())
-    redo = tuple(options.get("redo") or ())
-    for name in redo:
-        require_known(workload, name, or_later=True)
-    if only or until:
-        workload = select(workload, only=only, until=until)
+    redo, count = tuple(options.get("redo") or ()), options.get("sample")
     output = _output(
-        workload, options.get("output"), default=bool(options.get("default_output")), selected=bool(only or until)
+        workload,
+        options.get("output"),
+        default=bool(options.get("default_output")),
+        selected=bool(only or until),
+        sampled=count is not None,
     )
     kept: dict[str, Any] = {
         "runner": _runner_name(options.get("runner")),
@@ -92,6 +111,7 @@ def bind_new_run(opened: OpenedPlan, options: Options, *, environment: Mapping[s
         "redo": redo,
         "only": only,
         "until": until,
+        "sample": count,
         "root": _text(opened.root),
         "is_file": opened.is_file,
         "planned_from": file_record(opened.planned_from),
@@ -163,7 +183,7 @@ def _session(
             max_same_failure=limits.max_same_failure,
             wait_for_limits=kept["wait_for_limits"],
         ),
-        rules=ReuseRules(fresh=kept["fresh"], redo=frozenset(kept["redo"])),
+        rules=reuse_rules(kept),
         output=_target(workload, kept["output"], options.get("output")),
         force=bool(options.get("force")),
     )
@@ -184,13 +204,27 @@ def _session(
     )
 
 
-def _output(workload: Workload, asked: Path | str | None, *, default: bool, selected: bool = False) -> Path | None:
-    """Where a complete result belongs. A part of a plan does not replace an earlier result unless the call says so."""
-    if asked is not None:
-        return None if str(asked) == NO_FILE else Path(os.path.realpath(asked))
-    output = workload.output
+def _output(
+    workload: Workload,
+    asked: Path | str | None,
+    *,
+    default: bool,
+    selected: bool = False,
+    sampled: bool = False,
+) -> Path | None:
+    """Where a complete result belongs.
+
+    A part of a plan does not replace an earlier result unless the call says so; a sample never does.
+    """
+    if str(asked) == NO_FILE:
+        return None
+    output = workload.output if asked is None else Path(os.path.realpath(asked))
+    if asked is not None and not sampled:
+        return output
     if output is None and default:
         output = Path.cwd() / f"{workload.name}.result.{EXTENSIONS[workload.stitch_format]}"
+    if output is not None and sampled:
+        return output.with_name(f"{output.stem}.sample{output.suffix}")
     if output is not None and selected and output.exists():
         output = output.with_name(f"{output.stem}.selected{output.suffix}")
     return output
@@ -249,6 +283,9 @@ def check_options(options: Options, *, known: Collection[str]) -> None:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             raise UsageError(f"there is no option {name!r}" + (f"; did you mean {near[0]}?" if near else ""))
+    count = options.get("sample")
+    if count is not None and (type(count) is not int or count < 1):
+        raise UsageError(f"sample must be a whole number above 0, not {count!r}")
     concurrency, cost = options.get("max_concurrency"), options.get("max_cost_usd")
     if concurrency is not None and (type(concurrency) is not int or not 1 <= concurrency <= MAX_CONCURRENCY):
         raise UsageError(f"max_concurrency must be a whole number from 1 to {MAX_CONCURRENCY}, not {concurrency!r}")

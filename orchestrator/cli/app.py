@@ -12,7 +12,9 @@ from typer.core import TyperGroup
 from orchestrator.cli.options import (
     ClaudeOption,
     ConcurrencyOption,
+    DryRunOption,
     ForceOption,
+    FormatOption,
     FreshOption,
     InputOption,
     JsonOption,
@@ -27,6 +29,7 @@ from orchestrator.cli.options import (
     RootOption,
     RunArgument,
     RunnerOption,
+    SampleOption,
     SetOption,
     StoreOption,
     UntilOption,
@@ -123,6 +126,9 @@ def run(
     only: OnlyOption = None,
     until: UntilOption = None,
     redo: RedoOption = None,
+    sample: SampleOption = None,
+    dry_run: DryRunOption = False,
+    form: FormatOption = None,
     max_concurrency: ConcurrencyOption = None,
     max_cost: MaxCostOption = None,
     wait: WaitOption = None,
@@ -130,7 +136,7 @@ def run(
     force: ForceOption = False,
 ) -> None:
     """Run a plan. Answers that are already known are reused, so it is always safe to type again."""
-    from orchestrator.cli.run import RunOptions, WatchOptions, run_plan_file
+    from orchestrator.cli.run import RunOptions, WatchOptions, forecast_plan_file, run_plan_file
 
     options = RunOptions(
         plan=plan,
@@ -141,6 +147,7 @@ def run(
         only=tuple(only or ()),
         until=tuple(until or ()),
         redo=tuple(redo or ()),
+        sample=sample,
     )
     watch = WatchOptions(
         runner=runner,
@@ -154,7 +161,10 @@ def run(
         yes=yes,
         force=force,
     )
-    raise typer.Exit(run_plan_file(options, watch, commands=_command_names()))
+    if dry_run or form is not None:
+        forecast_plan_file(options, watch, form=form, dry_run=dry_run, commands=_command_names())
+    else:
+        raise typer.Exit(run_plan_file(options, watch, commands=_command_names()))
 
 
 @app.command(epilog=_examples("orchestrate resume last", "orchestrate resume last --max-cost 10"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,14 @@ def command_to_go_on(past: Past, *, store: Path | None, here: Path) -> str:
         words = _run_again(run, plan=Path(run.plan_path), here=here)
     else:
         words = ["resume", run.run_id, *_what_helps(past)]
+    return shlex.join(["orchestrate", *words, *(["--store", str(store)] if store else [])])
+
+
+def whole_command(run: RunRecord, *, output: str | None, store: Path | None, here: Path) -> str:
+    """The command for all of the plan that a sample was taken of; `output` is as it was given for the sample."""
+    assert run.plan_path is not None, "the command line runs plan files alone"
+    record = replace(run, options={**run.options, "output": output})
+    words = _run_again(record, plan=Path(run.plan_path), here=here)
     return shlex.join(["orchestrate", *words, *(["--store", str(store)] if store else [])])
 
 

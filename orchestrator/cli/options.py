@@ -22,6 +22,14 @@ class ProgressMode(StrEnum):
     QUIET = "quiet"
 
 
+class OutlookFormat(StrEnum):
+    """How a dry run is told."""
+
+    TEXT = "text"
+    JSON = "json"
+    MERMAID = "mermaid"
+
+
 def _amount(value: float | None) -> float | None:
     if value is not None and not (math.isfinite(value) and value > 0):
         raise typer.BadParameter("it must be an amount above 0, in US dollars")
@@ -78,6 +86,18 @@ UntilOption = Annotated[
     list[str] | None, typer.Option("--until", metavar="ID", help="Run everything up to this chunk. Repeatable.")
 ]
 RedoOption = Annotated[list[str] | None, typer.Option("--redo", metavar="ID", help="Ask this chunk again. Repeatable.")]
+SampleOption = Annotated[
+    int | None,
+    typer.Option(
+        "--sample", metavar="N", min=1, help="Run N spread pieces of each for_each, and say what the whole takes."
+    ),
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would run, why, and what it would take. Starts nothing.")
+]
+FormatOption = Annotated[
+    OutlookFormat | None, typer.Option("--format", help="How --dry-run tells it.", show_default=False)
+]
 ConcurrencyOption = Annotated[
     int | None,
     typer.Option("-j", "--max-concurrency", metavar="N", min=1, max=256, help="Chunks under way at once."),

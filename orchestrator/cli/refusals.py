@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-NOT_YET = ("--dry-run", "--sample", "--allow-tools")
+NOT_YET = ("--allow-tools",)
 """Announced, and not in this version."""
 
 OF_A_NEW_RUN = {
@@ -15,6 +15,9 @@ OF_A_NEW_RUN = {
     "--only": " ID",
     "--until": " ID",
     "--redo": " ID",
+    "--sample": " N",
+    "--dry-run": "",
+    "--format": " FORMAT",
 }
 """What a run is made of, with the value that each option takes: `resume` finds it as it was."""
 

@@ -9,19 +9,24 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from orchestrator.api import CommonOptions, RunControl, RunResult, aresume_run, arun_plan
+from orchestrator.api import CommonOptions, RunControl, RunResult, aresume_run, arun_plan, forecast_plan
+from orchestrator.api import RunOptions as ApiOptions
 from orchestrator.cli.asking import asker
 from orchestrator.cli.display.choose import Mode, choose_mode, make_screen
 from orchestrator.cli.display.lines import final_line, is_success, problem_lines
+from orchestrator.cli.display.neutralise import neutralise
 from orchestrator.cli.display.screens import Closing
 from orchestrator.cli.display.sink import Sink
 from orchestrator.cli.display.writer import JSON_STALL_S, STALL_S, Writer
+from orchestrator.cli.dry_run import print_outlook
 from orchestrator.cli.given import claude_path, environment, existing_plan, existing_store, given_inputs, store_path
-from orchestrator.cli.going_on import command_to_go_on, past_of, resume_command
+from orchestrator.cli.going_on import command_to_go_on, past_of, resume_command, whole_command
 from orchestrator.cli.interrupts import stop_on_signals
-from orchestrator.cli.options import ProgressMode
+from orchestrator.cli.options import OutlookFormat, ProgressMode
 from orchestrator.cli.printing import print_exactly
-from orchestrator.errors import StoreError
+from orchestrator.cli.sampled import sample_lines
+from orchestrator.errors import StoreError, UsageError
+from orchestrator.plan.load import StdinText
 from orchestrator.store import open_store
 
 STDOUT, STDERR = 1, 2
@@ -42,6 +47,7 @@ class RunOptions:
     only: tuple[str, ...]
     until: tuple[str, ...]
     redo: tuple[str, ...]
+    sample: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +109,7 @@ class _Session:
 
 
 _Start = Callable[[_Session], Awaitable[RunResult]]
+_Report = Callable[[RunResult], list[str]]
 
 
 def run_plan_file(options: RunOptions, watch: WatchOptions, *, commands: Sequence[str]) -> int:
@@ -110,20 +117,55 @@ def run_plan_file(options: RunOptions, watch: WatchOptions, *, commands: Sequenc
     plan = existing_plan(options.plan, commands=commands)
     inputs = given_inputs(options.inputs, options.texts)
 
-    async def start(session: _Session) -> RunResult:
-        return await arun_plan(
-            plan,
-            **session.options(watch, claude=claude_path(watch.claude)),
-            default_output=True,
-            inputs=inputs,
-            root=options.root,
-            fresh=options.fresh,
-            only=options.only,
-            until=options.until,
-            redo=options.redo,
-        )
+    chosen = _chosen(options, inputs)
 
-    return _watch(watch, start)
+    async def start(session: _Session) -> RunResult:
+        given = session.options(watch, claude=claude_path(watch.claude))
+        asked: ApiOptions = {**chosen, **given, "default_output": True}
+        return await arun_plan(plan, **asked)
+
+    def report(result: RunResult) -> list[str]:
+        asked: ApiOptions = {**chosen, **_forecast_options(watch), "sample": None}
+        store = store_path(watch.store)
+        record = open_store(store).run(result.run_id)
+        command = whole_command(record, output=watch.output, store=watch.store, here=Path.cwd())
+        return sample_lines(result, forecast_plan(plan, **asked), command=command)
+
+    return _watch(watch, start, report if options.sample else None)
+
+
+def forecast_plan_file(
+    options: RunOptions, watch: WatchOptions, *, form: OutlookFormat | None, dry_run: bool, commands: Sequence[str]
+) -> None:
+    """Print what `run_plan_file` would do; nothing is started, and nothing is written."""
+    if not dry_run:
+        raise UsageError("--format goes with --dry-run")
+    plan = existing_plan(options.plan, commands=commands)
+    chosen = _chosen(options, given_inputs(options.inputs, options.texts))
+    asked: ApiOptions = {**chosen, **_forecast_options(watch)}
+    found = forecast_plan(plan, **asked)
+    print_outlook(found, form=form or OutlookFormat.TEXT)
+
+
+def _chosen(options: RunOptions, inputs: dict[str, str | Path | StdinText]) -> ApiOptions:
+    """What is run, in the words of the API."""
+    return {
+        "inputs": inputs,
+        "root": options.root,
+        "fresh": options.fresh,
+        "only": options.only,
+        "until": options.until,
+        "redo": options.redo,
+        "sample": options.sample,
+    }
+
+
+def _forecast_options(watch: WatchOptions) -> CommonOptions:
+    return {
+        "runner": watch.runner,
+        "store": store_path(watch.store),
+        "max_concurrency": watch.max_concurrency,
+    }
 
 
 def resume_run(run_id: str, watch: WatchOptions) -> int:
@@ -139,7 +181,7 @@ def resume_run(run_id: str, watch: WatchOptions) -> int:
     return _watch(watch, start)
 
 
-def _watch(watch: WatchOptions, start: _Start) -> int:
+def _watch(watch: WatchOptions, start: _Start, report: _Report | None = None) -> int:
     to_stdout = watch.output == NO_FILE
     descriptor = STDERR if to_stdout else STDOUT
     stream = sys.stderr if to_stdout else sys.stdout
@@ -157,6 +199,10 @@ def _watch(watch: WatchOptions, start: _Start) -> int:
         _tell_trouble(writer, mode=mode, sink=sink, closing=closing)
     if to_stdout:
         print_exactly(result.text)
+    if report is not None:
+        aside = Sink(descriptor if mode in ("tty", "plain") else STDERR, encoding=stream.encoding)
+        aside.write("".join(f"{neutralise(line)}\n" for line in report(result)))
+        aside.flush()
     return result.exit_code
 
 

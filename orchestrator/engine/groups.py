@@ -16,6 +16,7 @@ from orchestrator.engine.merging import SHRINKS, Sized, cut_to_fit, pack
 from orchestrator.engine.render import Known
 from orchestrator.engine.schedule import FinalStatus, Node, OnMissing
 from orchestrator.plan.pieces import answer_items, pair_chunks, piece_chunks
+from orchestrator.plan.sampling import item_size, spread
 from orchestrator.plan.tokens import count_tokens
 from orchestrator.plan.values import Answer, Gap
 from orchestrator.plan.workload import Chunk, ForEach, Group, Part, Reduce, Workload
@@ -151,6 +152,8 @@ class Groups:
             chunks = pair_chunks(group, [self._chunks[each] for each in self._members[group.over]])
         else:
             chunks = piece_chunks(group, answer_items(group.over, self._ledger.answers[group.over]))
+            if group.sample:
+                chunks = [chunks[at] for at in spread([item_size(chunk) for chunk in chunks], group.sample)]
         self._members[group.id] = tuple(chunk.id for chunk in chunks)
         self._chunks.update({chunk.id: chunk for chunk in chunks})
         return Step(chunks=chunks, extend={group.id: dict.fromkeys(self._members[group.id], "gap")})

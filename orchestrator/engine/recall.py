@@ -11,7 +11,8 @@ from typing import Any
 from orchestrator.engine.groups import known_from
 from orchestrator.engine.stitch import Stitched, stitch, stitch_plainly
 from orchestrator.errors import PlanChangedError
-from orchestrator.plan.load import StdinText, load_plan, select
+from orchestrator.plan.load import StdinText, load_plan
+from orchestrator.plan.sampling import part_of
 from orchestrator.plan.workload import Workload
 from orchestrator.store import ChunkRecord, RunRecord, Store
 
@@ -73,9 +74,8 @@ def reload_workload(record: RunRecord) -> Workload:
     if changed:
         command = f"orchestrate {record.plan_path}" if record.plan_path else "run_plan(…)"
         raise PlanChangedError(record.run_id, changed=changed, command=command)
-    if kept["only"] or kept["until"]:
-        workload = select(workload, only=tuple(kept["only"]), until=tuple(kept["until"]))
-    return workload
+    only, until = tuple(kept["only"]), tuple(kept["until"])
+    return part_of(workload, only=only, until=until, count=kept.get("sample"))
 
 
 def file_record(path: Path | None) -> dict[str, str] | None:

@@ -20,8 +20,9 @@ FACTORS = (0.5, 5.0)
 """Tokens that a model counts for one of ours: nothing outside was ever measured."""
 HIGH_QUANTILE, HIGH_AT_MOST = 0.8, 1.08
 """Fits are raised until so many of the calls they are made of lie below, but not by more than this factor."""
-LEAST_SHARE, WIDEST_SHARE = 0.05, 0.3
-"""Half the width of a range of many calls, as a share of its middle."""
+LEAST_SHARE, WIDEST_SHARE = 0.4, 0.3
+"""Half the width of a range, as a share of its middle: at least the first, divided by the root of how many calls it is
+learned from, since a handful may agree by chance; for many calls at most the second."""
 MANY = 10
 """Calls from which `WIDEST_SHARE` holds."""
 FEW_LOW, FEW_HIGH = 0.6, 1.6
@@ -142,7 +143,7 @@ def expect_outputs(calls: Sequence[Call], *, inputs: Sequence[float], fixed: flo
     noise = sum((y - rate * x) ** 2 for y, x in zip(outputs, sizes, strict=True)) / (count - 1)
     of_sum = noise * sum(each**2 for each in wanted) / sum(each**2 for each in sizes) * count
     half = _t(count - 1) * math.sqrt(of_rate * sum(wanted) ** 2 + of_sum)
-    half = max(half, LEAST_SHARE * total)
+    half = max(half, min(LEAST_SHARE / math.sqrt(count), WIDEST_SHARE) * total)
     widest = WIDEST_SHARE * total if len(wanted) >= MANY else total
     return Outputs(
         each=tuple(rate * each for each in wanted),

@@ -107,6 +107,7 @@ class ForEach:
     there is one for each member of the group `over`. `prototype` is a member without its item. `labelled`: each answer
     is shown under a line that names its source. `on_missing` is what happens to a paired piece whose counterpart has
     no answer. With `in_order` each piece starts when the one before it is over. `what` describes the pieces in words.
+    With `sample` only so many of the pieces that are not known yet will run.
     """
 
     id: str
@@ -118,6 +119,7 @@ class ForEach:
     on_missing: OnMissing = "skip"
     in_order: bool = False
     what: str = ""
+    sample: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

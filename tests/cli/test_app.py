@@ -55,8 +55,8 @@ def test_meant() -> None:
 @pytest.mark.parametrize(
     ("words", "part"),
     [
-        (["run", "p.yaml", "--dry-run"], "--dry-run is not in this version yet"),
-        (["resume", "last", "--sample=3"], "--sample is not in this version yet"),
+        (["resume", "last", "--dry-run"], "`orchestrate PLAN --dry-run`"),
+        (["resume", "last", "--sample=3"], "`orchestrate PLAN --sample N`"),
         (["run", "p.yaml", "--allow-tools", "Read"], "--allow-tools is not in this version yet"),
         (["resume", "last", "--redo", "a"], "`orchestrate PLAN --redo ID`"),
         (["resume", "--set=x=y", "last"], "`orchestrate PLAN --set NAME=TEXT`"),
@@ -80,7 +80,7 @@ def test_no_refusal(words: list[str]) -> None:
 
 def test_refused_option_is_a_usage_error(tmp_path: Path) -> None:
     """Exit 2 and the message alone, on stderr."""
-    for words in (("plan.yaml", "--dry-run"), ("--redo", "a", "resume", "last")):
+    for words in (("plan.yaml", "--allow-tools", "Read"), ("--redo", "a", "resume", "last")):
         done = orchestrate(*words, cwd=tmp_path)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.splitlines() in ([refusal(["run", *words])], [refusal(["resume", *words])])

@@ -1,0 +1,87 @@
+"""`--dry-run` and `--sample` as somebody types them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import orchestrate
+
+PLAN = """
+name: guide
+model: sonnet
+chunks:
+  - {id: style, prompt: A style}
+  - id: part
+    for_each: {items: [one, two, three, four, five, six]}
+    prompt: "{{ chunks.style }} {{ item.text }}"
+  - id: critique
+    for_each: {chunk: part}
+    prompt: "Judge {{ item.text }}"
+  - id: summary
+    reduce: {chunk: critique, max_tokens: 20000}
+    prompt: "Sum {{ parts }}"
+"""
+SIMULATED = ("--runner", "simulated:latency_s=0")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "guide.yaml").write_text(PLAN)
+    return tmp_path
+
+
+def test_a_tree_and_totals(folder: Path) -> None:
+    """A line for each entry, under what it waits for, why it runs, then totals and critical path; no file appears."""
+    told = orchestrate("guide.yaml", "--dry-run", cwd=folder)
+    assert (told.returncode, told.stderr) == (0, "")
+    lines = told.stdout.splitlines()
+    assert lines[0] == "guide: 14 calls, 0 reused; nothing started"
+    assert [line[:16].rstrip() for line in lines[1:5]] == ["style", "└─ part", "   └─ critique", "      └─ summary"]
+    assert "6 run (new)" in lines[2]
+    assert "known only at run time" in lines[4]
+    assert lines[5].startswith("total: 14 calls, about ")
+    assert lines[6].startswith("critical path: style → part[1] → critique[1] → summary")
+    assert [path.name for path in folder.iterdir()] == ["guide.yaml"]
+
+
+def test_json_and_mermaid(folder: Path) -> None:
+    """Programs get the same as one object, or as a graph of the entries."""
+    told = json.loads(orchestrate("guide.yaml", "--dry-run", "--format", "json", cwd=folder).stdout)
+    assert set(told) == {"name", "entries", "total", "critical_path", "warnings"}
+    part = told["entries"][1]
+    assert (part["id"], part["kind"], part["needs"], part["calls"]) == ("part", "for_each", ["style"], 6)
+    assert part["chunks"][0]["why"] == "new"
+    assert part["cost_usd_low"] < part["cost_usd_high"]
+    assert told["total"]["calls"] == 14
+    graph = orchestrate("guide.yaml", "--dry-run", "--format", "mermaid", cwd=folder).stdout.splitlines()
+    assert graph[0] == "graph TD"
+    assert '    n_style["style<br/>runs: new"]' in graph
+    assert "    n_part --> n_critique" in graph
+
+
+def test_mistakes_are_told(folder: Path) -> None:
+    """A wrong plan, an unknown chunk, and a form without a dry run end with 2."""
+    assert orchestrate("guide.yaml", "--dry-run", "--only", "x", cwd=folder).returncode == 2
+    assert orchestrate("guide.yaml", "--format", "json", cwd=folder).returncode == 2
+    (folder / "guide.yaml").write_text("chunks: [{id: a, prompt: '{{ chunks.b }}'}]")
+    assert orchestrate("guide.yaml", "--dry-run", cwd=folder).returncode == 2
+
+
+def test_sample_then_whole(folder: Path) -> None:
+    """A sample says what the whole would take and how to run it; that command then reuses the sample."""
+    sampled = orchestrate("guide.yaml", "--sample", "3", *SIMULATED, cwd=folder)
+    assert (sampled.returncode, sampled.stderr) == (0, "")
+    lines = sampled.stdout.splitlines()
+    assert any(line.startswith("sample: 7 answers of 7") for line in lines)
+    assert any(line.startswith("the whole: 7 more calls, $") for line in lines)
+    assert lines[-1] == "run it, with these answers reused: orchestrate guide.yaml --runner simulated:latency_s=0"
+    assert (folder / "guide.result.sample.md").exists()
+    assert not (folder / "guide.result.md").exists()
+    told = orchestrate("guide.yaml", "--dry-run", *SIMULATED, cwd=folder).stdout.splitlines()
+    assert told[0] == "guide: 7 calls, 7 reused; nothing started"
+    whole = orchestrate("guide.yaml", *SIMULATED, "--progress", "json", cwd=folder)
+    finished = json.loads(whole.stdout.splitlines()[-1])
+    assert (finished["succeeded"], finished["reused"]) == (7, 7)
