@@ -32,7 +32,7 @@ async def make_outlook(opened: OpenedPlan, options: Options) -> Outlook:
             now_s=Clock().epoch_s(),
         )
         learned = learn(connection, workload, runner=runner)
-        estimate = estimate_workload(workload, reusable=found.reusable, max_concurrency=limit, learned=learned)
-        return outlook(workload, forecast=found, estimate=estimate, rules=rules)
+        estimate = estimate_workload(found.ahead, reusable=found.reusable, max_concurrency=limit, learned=learned)
+        return outlook(found.ahead, forecast=found, estimate=estimate, rules=rules)
 
     return await asyncio.to_thread(look_into, store_path(options), question)

@@ -84,7 +84,7 @@ def outlook(workload: Workload, *, forecast: Forecast, estimate: Estimate, rules
         chunks.setdefault(entry, []).append(told)
     needs = entry_needs(workload.chunks, workload.groups)
     entries = tuple(
-        _entry(name, workload, needs[name], tuple(chunks.get(name, ())))
+        _entry(name, workload, needs[name], tuple(chunks.get(name, ())), forecast)
         for name in entry_ids(workload.chunks, workload.groups)
     )
     path, seconds = _critical_path(workload, estimate, reusable)
@@ -98,14 +98,19 @@ def outlook(workload: Workload, *, forecast: Forecast, estimate: Estimate, rules
     )
 
 
-def _entry(name: str, workload: Workload, needs: tuple[str, ...], chunks: tuple[ChunkOutlook, ...]) -> EntryOutlook:
+def _entry(
+    name: str, workload: Workload, needs: tuple[str, ...], chunks: tuple[ChunkOutlook, ...], forecast: Forecast
+) -> EntryOutlook:
     group = workload.groups.get(name)
     kind = "chunk" if group is None else "for_each" if isinstance(group, ForEach) else "reduce"
     reasons: dict[str, int] = {}
     for chunk in chunks:
         if chunk.runs:
             reasons[chunk.why] = reasons.get(chunk.why, 0) + 1
-    is_open = isinstance(group, Reduce) or (group is not None and group.members is None)
+    if isinstance(group, Reduce):
+        is_open = not (all(chunk.known for chunk in chunks) and _is_there(group.over, workload, forecast))
+    else:
+        is_open = group is not None and group.members is None
     return EntryOutlook(id=name, kind=kind, needs=needs, open=is_open, chunks=chunks, reasons=reasons)
 
 

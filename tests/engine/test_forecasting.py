@@ -57,7 +57,9 @@ def test_after_a_run_nothing_runs_again(tmp_path: Path) -> None:
     """What is answered is reused, group by group; asking again for one names it, and what follows from it."""
     run(tmp_path)
     again = look(tmp_path)
-    assert [reasons(again)[name] for name in ("outline", "part")] == [{}, {}]
+    assert reasons(again) == {"outline": {}, "part": {}, "topic": {}, "summary": {}}
+    assert not any(entry.open for entry in again.entries)
+    assert again.estimate.calls == 0
     redone = look(tmp_path, redo=["outline"])
     assert reasons(redone)["outline"] == {"asked to run again": 1}
     assert reasons(redone)["part"] == {"upstream runs: outline": 3}
