@@ -143,7 +143,10 @@ def forecast_plan(plan: PlanSource, **options: Unpack[RunOptions]) -> Outlook:
 async def aforecast_plan(plan: PlanSource, **options: Unpack[RunOptions]) -> Outlook:
     """`forecast_plan` as a coroutine."""
     given = _checked(options, RunOptions)
-    return await make_outlook(await open_plan(_source(plan), given), given)
+    opened = await open_plan(_source(plan), given)
+    if opened.workload.to_be_planned:
+        raise UsageError("the model makes the chunks of this plan; `orchestrate plan` writes them down to look at")
+    return await make_outlook(opened, given)
 
 
 async def astream_plan(plan: PlanSource, **options: Unpack[RunOptions]) -> AsyncGenerator[Event, None]:

@@ -39,7 +39,7 @@ FREE_RUNNER = "simulated"
 LEAST_USD = 1e-9
 """What is left of a limit that planning has used up: nothing but a first chunk may start with it."""
 
-_FOLLOWED = ("output", "default_output", "only", "until", "redo")
+_FOLLOWED = ("output", "default_output", "only", "until", "redo", "sample")
 """Options that are meant for the planned run, kept with the planner's so that it can be resumed."""
 
 
@@ -49,6 +49,7 @@ class PlanningResult:
 
     plan: the plan as `run_plan` takes it, with the `base_dir` that its paths start from; None when there is none.
     strategy: single, parallel, sequence or dag; reason: why, in the planner's words. titles: a few words by chunk id.
+    needs: for each chunk id, in plan order, those that it waits for.
     problems: what is wrong with the last answer, when no plan came of it.
     run: the last run of the planner. cost_usd: what all of them cost.
     """
@@ -58,6 +59,7 @@ class PlanningResult:
     strategy: Strategy | None = None
     reason: str = ""
     titles: Mapping[str, str] = field(default_factory=dict[str, str])
+    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     problems: tuple[str, ...] = ()
     run: RunResult
     cost_usd: float
@@ -115,7 +117,9 @@ async def make_plan(
         planned = found if isinstance(found, list) else await asyncio.to_thread(_open, found, opened, options)
         if isinstance(planned, OpenedPlan):
             assert isinstance(found, PlannedWork)
-            return _result(opened, run, spent, work=found), planned
+            chunks = planned.workload.chunks.values()
+            needs = {chunk.id: tuple(dict.fromkeys((*chunk.upstream, *chunk.after))) for chunk in chunks}
+            return replace(_result(opened, run, spent, work=found), needs=needs), planned
         problems = planned
         # Whoever agreed to planning has agreed to its mending.
         prompt, confirm = mend_prompt(task, answer=answer, problems=problems), None

@@ -17,7 +17,7 @@ from orchestrator.plan.values import FILTERS
 from orchestrator.runners.base import FailureClass
 from tests.cli.command import ROOT, orchestrate
 
-COMMANDS = ("run", "resume", "check", "status", "show", "events", "doctor", "schema", "init")
+COMMANDS = ("run", "plan", "ask", "resume", "check", "status", "show", "events", "doctor", "schema", "init")
 DOCS = ROOT / "docs"
 PAGES = sorted([*DOCS.rglob("*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "examples" / "README.md"])
 PARTS = [

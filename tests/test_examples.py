@@ -27,6 +27,7 @@ CHUNKS = {
     "tickets": 10,
     "report": 8,
     "draft-revise": 36,
+    "planned-request": 1,
 }
 SHORT = ("book-summary", "review-files", "translate-manual", "tickets", "report", "draft-revise")
 

@@ -9,6 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from orchestrator.cli.layout import AS_IT_STANDS, examples
 from orchestrator.cli.options import (
     ClaudeOption,
     ConcurrencyOption,
@@ -36,25 +37,19 @@ from orchestrator.cli.options import (
     WaitOption,
     YesOption,
 )
+from orchestrator.cli.planner_commands import add_planner_commands
 from orchestrator.cli.refusals import refusal
 from orchestrator.cli.words_first import with_command_first
 from orchestrator.errors import OrchestrateError, UsageError
 
-_AS_IT_STANDS = "\b\n"
-"""A paragraph that begins so is printed as it stands."""
-
-
-def _examples(*lines: str) -> str:
-    return _AS_IT_STANDS + "\n".join(["Examples:", *(f"  {line}" for line in lines)])
-
-
 EPILOG = (
-    _examples(
+    examples(
         "orchestrate plan.yaml                       run a plan (short for: orchestrate run plan.yaml)",
         "orchestrate plan.yaml --runner simulated    try it offline; nothing is paid",
+        'orchestrate ask "Explain this" lease.md     have the model plan it, then run that',
         "orchestrate init                            write a first plan to start from",
     )
-    + f"\n\n{_AS_IT_STANDS}"
+    + f"\n\n{AS_IT_STANDS}"
     + """Exit codes:
   0    complete
   1    ended with failed or skipped chunks; what exists is stitched, gaps are visible
@@ -106,7 +101,7 @@ def orchestrate(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "orchestrate plan.yaml",
         "orchestrate plan.yaml --input diff=changes.diff -o review.md",
         "git diff | orchestrate review.yaml --input diff=- -o -",
@@ -167,7 +162,10 @@ def run(
         raise typer.Exit(run_plan_file(options, watch, commands=_command_names()))
 
 
-@app.command(epilog=_examples("orchestrate resume last", "orchestrate resume last --max-cost 10"))
+add_planner_commands(app)
+
+
+@app.command(epilog=examples("orchestrate resume last", "orchestrate resume last --max-cost 10"))
 def resume(
     run: RunArgument,
     runner: RunnerOption = None,
@@ -199,7 +197,7 @@ def resume(
     raise typer.Exit(resume_run(run, watch))
 
 
-@app.command(epilog=_examples("orchestrate check plan.yaml", "orchestrate check review.yaml --input diff=changes.diff"))
+@app.command(epilog=examples("orchestrate check plan.yaml", "orchestrate check review.yaml --input diff=changes.diff"))
 def check(
     plan: PlanArgument,
     inputs: InputOption = None,
@@ -213,7 +211,7 @@ def check(
     check_plan(plan, inputs=inputs or (), texts=texts or (), root=root, as_json=json, commands=_command_names())
 
 
-@app.command(epilog=_examples("orchestrate status", "orchestrate status last --json"))
+@app.command(epilog=examples("orchestrate status", "orchestrate status last --json"))
 def status(run: LastRunArgument = "last", store: StoreOption = None, json: JsonOption = False) -> None:
     """Say how a run stands: each chunk, why it ran or was reused, what it cost, how to go on."""
     from orchestrator.cli.reading import print_status
@@ -221,7 +219,7 @@ def status(run: LastRunArgument = "last", store: StoreOption = None, json: JsonO
     print_status(run, store=store, as_json=json)
 
 
-@app.command(epilog=_examples("orchestrate show last", "orchestrate show last outline > outline.md"))
+@app.command(epilog=examples("orchestrate show last", "orchestrate show last outline > outline.md"))
 def show(
     run: RunArgument,
     chunk: str | None = typer.Argument(None, metavar="[CHUNK]", help="A chunk id; the whole result when left out."),
@@ -237,7 +235,7 @@ def show(
         print_answer(run, chunk, store=store, as_json=json)
 
 
-@app.command(epilog=_examples("orchestrate events last"))
+@app.command(epilog=examples("orchestrate events last"))
 def events(run: RunArgument, store: StoreOption = None, json: JsonOption = False) -> None:
     """Print the stored events of a run, one JSON object a line (so --json changes nothing)."""
     from orchestrator.cli.reading import print_events
@@ -245,7 +243,7 @@ def events(run: RunArgument, store: StoreOption = None, json: JsonOption = False
     print_events(run, store=store)
 
 
-@app.command(epilog=_examples("orchestrate doctor"))
+@app.command(epilog=examples("orchestrate doctor"))
 def doctor(claude: ClaudeOption = None, store: StoreOption = None, json: JsonOption = False) -> None:
     """Check the Claude CLI, its login, the store and the libraries; each trouble comes with its remedy."""
     from orchestrator.cli.doctor import run_checks
@@ -253,7 +251,7 @@ def doctor(claude: ClaudeOption = None, store: StoreOption = None, json: JsonOpt
     raise typer.Exit(run_checks(claude=claude, store=store, as_json=json))
 
 
-@app.command(epilog=_examples("orchestrate schema > plan.schema.json"))
+@app.command(epilog=examples("orchestrate schema > plan.schema.json"))
 def schema() -> None:
     """Print the JSON Schema of a plan, for an editor's completion."""
     from orchestrator.cli.check import print_schema
@@ -261,7 +259,7 @@ def schema() -> None:
     print_schema()
 
 
-@app.command(epilog=_examples("orchestrate init", "orchestrate init review"))
+@app.command(epilog=examples("orchestrate init", "orchestrate init review"))
 def init(name: str = typer.Argument("plan", metavar="[NAME]", help="The file will be NAME.yaml.")) -> None:
     """Write a small commented plan to start from. Never overwrites a file."""
     from orchestrator.cli.init import write_example

@@ -20,6 +20,11 @@ from orchestrator.plan.schema import json_schema
 from orchestrator.plan.tokens import count_tokens
 from orchestrator.plan.workload import Chunk, ForEach, Group, Reduce, Workload
 
+UNPLANNED = (
+    "no chunks yet: the model plans them from the request (`orchestrate plan` shows how); "
+    "the figures are those of asking the request in one call"
+)
+
 EXTENSIONS = {"markdown": "md", "text": "txt", "json": "json", "jsonl": "jsonl"}
 
 
@@ -35,7 +40,9 @@ def check_plan(
     """Print what a plan would do, or raise `PlanError` with all its problems (printed here too with `as_json`)."""
     path = existing_plan(plan, commands=commands)
     try:
-        workload = load_plan(path, inputs=given_inputs(inputs, texts), root=root.absolute() if root else None)
+        workload = load_plan(
+            path, inputs=given_inputs(inputs, texts), root=root.absolute() if root else None, request_alone=True
+        )
     except PlanError as error:
         if as_json:
             print_json({"ok": False, "problems": [asdict(problem) for problem in error.problems]})
@@ -98,7 +105,7 @@ def plan_record(workload: Workload, estimate: Estimate, *, here: Path) -> dict[s
             "time_s_low": estimate.time_s_low,
             "time_s_high": estimate.time_s_high,
         },
-        "warnings": list(estimate.warnings),
+        "warnings": [*estimate.warnings, *([UNPLANNED] if workload.to_be_planned else [])],
         "notes": list(notes(workload, estimate)),
         "stitch": {"format": workload.stitch_format, "chunks": list(workload.stitch_chunks)},
         "output": str(workload.output or default),

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from orchestrator.api import CommonOptions, RunControl, RunResult, aresume_run, arun_plan, forecast_plan
 from orchestrator.api import RunOptions as ApiOptions
@@ -15,6 +16,8 @@ from orchestrator.cli.asking import asker
 from orchestrator.cli.display.choose import Mode, choose_mode, make_screen
 from orchestrator.cli.display.lines import final_line, is_success, problem_lines
 from orchestrator.cli.display.neutralise import neutralise
+from orchestrator.cli.display.planned import PlanningResult, planned_lines
+from orchestrator.cli.display.relay import Relay
 from orchestrator.cli.display.screens import Closing
 from orchestrator.cli.display.sink import Sink
 from orchestrator.cli.display.writer import JSON_STALL_S, STALL_S, Writer
@@ -23,7 +26,7 @@ from orchestrator.cli.given import claude_path, environment, existing_plan, exis
 from orchestrator.cli.going_on import command_to_go_on, past_of, resume_command, whole_command
 from orchestrator.cli.interrupts import stop_on_signals
 from orchestrator.cli.options import OutlookFormat, ProgressMode
-from orchestrator.cli.printing import print_exactly
+from orchestrator.cli.printing import print_error, print_exactly
 from orchestrator.cli.sampled import sample_lines
 from orchestrator.errors import StoreError, UsageError
 from orchestrator.plan.load import StdinText
@@ -70,12 +73,13 @@ class WatchOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Session:
+class Session:
     """A run that is being watched: what the API is called with, beside what is run."""
 
-    writer: Writer
+    relay: Relay
     control: RunControl
     descriptor: int
+    mode: Mode
     yes: bool
 
     def harder(self, at_least: int) -> None:
@@ -85,7 +89,7 @@ class _Session:
         level = self.control.request_stop()
         while level < at_least:
             level = self.control.request_stop()
-        self.writer.stopping(int(level))
+        self.relay.stopping(int(level))
 
     def options(self, watch: WatchOptions, *, claude: Path | None) -> CommonOptions:
         """What every run is called with."""
@@ -95,7 +99,7 @@ class _Session:
             "environment": environment(),
             "store": store_path(watch.store),
             "output": watch.output,
-            "on_event": self.writer.on_event,
+            "on_event": self.relay.on_event,
             "max_concurrency": watch.max_concurrency,
             "max_cost_usd": watch.max_cost_usd,
             "force": watch.force,
@@ -103,12 +107,24 @@ class _Session:
         }
         if watch.wait_for_limits is not None:
             options["wait_for_limits"] = watch.wait_for_limits
-        if not watch.yes:
-            options["confirm"] = asker(writer=self.writer, descriptor=self.descriptor, on_interrupt=self.harder)
+        options["confirm"] = asker(
+            writer=self.relay, descriptor=self.descriptor, on_interrupt=self.harder, yes=watch.yes
+        )
         return options
 
+    def show_planned(self, planning: PlanningResult) -> None:
+        """What the planner decided and why, where progress goes; on stderr when that is for programs."""
+        if self.mode == "quiet":
+            return
+        self.relay.rest()
+        sink = Sink(STDERR if self.mode == "json" else self.descriptor)
+        sink.write("".join(f"{line}\n" for line in planned_lines(planning)))
+        sink.flush()
 
-_Start = Callable[[_Session], Awaitable[RunResult]]
+
+T = TypeVar("T")
+
+_Start = Callable[[Session], Awaitable[RunResult]]
 _Report = Callable[[RunResult], list[str]]
 
 
@@ -119,9 +135,9 @@ def run_plan_file(options: RunOptions, watch: WatchOptions, *, commands: Sequenc
 
     chosen = _chosen(options, inputs)
 
-    async def start(session: _Session) -> RunResult:
+    async def start(session: Session) -> RunResult:
         given = session.options(watch, claude=claude_path(watch.claude))
-        asked: ApiOptions = {**chosen, **given, "default_output": True}
+        asked: ApiOptions = {**chosen, **given, "default_output": True, "on_planned": session.show_planned}
         return await arun_plan(plan, **asked)
 
     def report(result: RunResult) -> list[str]:
@@ -131,7 +147,7 @@ def run_plan_file(options: RunOptions, watch: WatchOptions, *, commands: Sequenc
         command = whole_command(record, output=watch.output, store=watch.store, here=Path.cwd())
         return sample_lines(result, forecast_plan(plan, **asked), command=command)
 
-    return _watch(watch, start, report if options.sample else None)
+    return watch_result(watch, start, report if options.sample else None)
 
 
 def forecast_plan_file(
@@ -172,33 +188,28 @@ def resume_run(run_id: str, watch: WatchOptions) -> int:
     """Continue a run and show it. Returns the exit code."""
     opened = open_store(existing_store(watch.store, run=run_id))
     run_id = opened.resolve(run_id)
-    if watch.output is None and opened.run(run_id).options["output"] == NO_FILE:
+    kept = opened.run(run_id).options
+    # A planner's run writes nothing itself; it knows what the run that follows is to write.
+    if watch.output is None and (kept.get("planning") or kept)["output"] == NO_FILE:
         watch = replace(watch, output=NO_FILE)
 
-    async def start(session: _Session) -> RunResult:
+    async def start(session: Session) -> RunResult:
         return await aresume_run(run_id, **session.options(watch, claude=watch.claude))
 
-    return _watch(watch, start)
+    return watch_result(watch, start)
 
 
-def _watch(watch: WatchOptions, start: _Start, report: _Report | None = None) -> int:
+def watch_result(watch: WatchOptions, start: _Start, report: _Report | None = None) -> int:
+    """Show what `start` starts; its result goes where it belongs, then comes the report. Returns the exit code."""
     to_stdout = watch.output == NO_FILE
     descriptor = STDERR if to_stdout else STDOUT
     stream = sys.stderr if to_stdout else sys.stdout
     mode = choose_mode(watch.progress, is_terminal=os.isatty(descriptor), environment=environment())
-    sink = Sink(descriptor, encoding="utf-8" if mode == "json" else stream.encoding)
-    closing = Closing(next_command=lambda run_id: _next_command(run_id, store=watch.store), here=str(Path.cwd()))
-    screen = make_screen(mode, sink, closing=closing, environment=environment())
-    stall_s = JSON_STALL_S if mode == "json" else STALL_S
-    writer = Writer(screen, sink, keep_all=mode == "json", stall_s=stall_s)
-    try:
-        with writer:
-            session = _Session(writer=writer, control=RunControl(), descriptor=descriptor, yes=watch.yes)
-            result = asyncio.run(_run(session, start))
-    finally:
-        _tell_trouble(writer, mode=mode, sink=sink, closing=closing)
+    result = _show(watch, start, mode=mode, descriptor=descriptor, encoding=stream.encoding)
     if to_stdout:
         print_exactly(result.text)
+    if result.status == "failed" and result.reason:
+        print_error(result.reason)
     if report is not None:
         aside = Sink(descriptor if mode in ("tty", "plain") else STDERR, encoding=stream.encoding)
         aside.write("".join(f"{neutralise(line)}\n" for line in report(result)))
@@ -206,14 +217,49 @@ def _watch(watch: WatchOptions, start: _Start, report: _Report | None = None) ->
     return result.exit_code
 
 
-async def _run(session: _Session, start: _Start) -> RunResult:
+def watch_all(watch: WatchOptions, start: Callable[[Session], Awaitable[T]], *, again: str) -> T:
+    """Show what `start` starts, one run or several. `again` is the command to type when it stops."""
+    descriptor = STDERR if watch.output == NO_FILE else STDOUT
+    mode = choose_mode(watch.progress, is_terminal=os.isatty(descriptor), environment=environment())
+    encoding = (sys.stderr if watch.output == NO_FILE else sys.stdout).encoding
+    return _show(watch, start, mode=mode, descriptor=descriptor, encoding=encoding, again=again)
+
+
+def _show(
+    watch: WatchOptions,
+    start: Callable[[Session], Awaitable[T]],
+    *,
+    mode: Mode,
+    descriptor: int,
+    encoding: str,
+    again: str = "",
+) -> T:
+    sink = Sink(descriptor, encoding="utf-8" if mode == "json" else encoding)
+    closing = Closing(
+        next_command=lambda run_id: again or _next_command(run_id, store=watch.store), here=str(Path.cwd())
+    )
+
+    def make_writer() -> Writer:
+        screen = make_screen(mode, sink, closing=closing, environment=environment())
+        return Writer(screen, sink, keep_all=mode == "json", stall_s=JSON_STALL_S if mode == "json" else STALL_S)
+
+    relay = Relay(make_writer)
+    try:
+        with relay:
+            session = Session(relay=relay, control=RunControl(), descriptor=descriptor, mode=mode, yes=watch.yes)
+            return asyncio.run(_run(session, start))
+    finally:
+        _tell_trouble(relay, mode=mode, sink=sink, closing=closing)
+
+
+async def _run(session: Session, start: Callable[[Session], Awaitable[T]]) -> T:
     with stop_on_signals(asyncio.get_running_loop(), harder=session.harder):
         return await start(session)
 
 
-def _tell_trouble(writer: Writer, *, mode: Mode, sink: Sink, closing: Closing) -> None:
+def _tell_trouble(relay: Relay, *, mode: Mode, sink: Sink, closing: Closing) -> None:
     """On stderr, after anything but success, when the display did not say it or nobody was there to read it."""
-    view = writer.view
+    view = relay.view
     told = mode in ("tty", "plain") and not sink.broken
     if told or view.finished is None or is_success(view.finished) or sink.fileno() == STDERR:
         return

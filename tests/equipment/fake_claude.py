@@ -23,6 +23,7 @@ HELP = """Usage: claude [options] [command] [prompt]
   --fallback-model <model>       Model to fall back to
   --include-partial-messages     Include partial message chunks as they arrive
   --input-format <format>        "text" or "stream-json"
+  --json-schema <schema>         JSON Schema for structured output
   --model <model>                Model for the current session
   --no-session-persistence       Don't save sessions to disk
   --output-format <format>       "text", "json" or "stream-json"

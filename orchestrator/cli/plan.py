@@ -1,0 +1,176 @@
+"""`plan` and `ask`: requests that the model plans, from a plan file or from words."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.api import PlanningResult, RunResult, aplan_request, arun_plan
+from orchestrator.cli.check import plan_lines, plan_record
+from orchestrator.cli.display.planned import planned_lines
+from orchestrator.cli.given import claude_path, existing_plan, given_inputs
+from orchestrator.cli.options import ProgressMode
+from orchestrator.cli.printing import print_error, print_exactly, print_lines
+from orchestrator.cli.run import NO_FILE, Session, WatchOptions, watch_all, watch_result
+from orchestrator.errors import PlanError, UsageError
+from orchestrator.plan.estimate import estimate_workload
+from orchestrator.plan.load import StdinText, load_plan
+from orchestrator.plan.workload import Workload
+
+NAME_WORDS = 5
+NAME_CHARS = 40
+
+Inputs = dict[str, str | Path | StdinText]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanOptions:
+    """What is planned, and with what."""
+
+    request: str
+    inputs: tuple[str, ...]
+    texts: tuple[str, ...]
+    root: Path | None
+    fresh: bool
+
+
+def write_plan(options: PlanOptions, watch: WatchOptions, *, commands: Sequence[str]) -> int:
+    """Have a request planned, and write the plan for review. Returns the exit code.
+
+    Raises `UsageError` when the file is there already, before anything is paid.
+    """
+    file = None if is_words(options.request) else existing_plan(Path(options.request), commands=commands)
+    inputs = given_inputs(options.inputs, options.texts)
+    if file is None:
+        name = name_of(options.request)
+        target = _target(watch.output, folder=Path(), name=name)
+    else:
+        request = load_plan(file, inputs=inputs, root=options.root, request_alone=True)
+        if not request.to_be_planned:
+            raise UsageError(f"{file} has chunks already, so there is nothing to plan; `orchestrate {file}` runs it")
+        name = None
+        target = _target(watch.output, folder=file.parent, name=request.name)
+        if target is not None:
+            _require_same_paths(request, target, inputs, root=options.root)
+
+    async def start(session: Session) -> PlanningResult:
+        given: Any = dict(session.options(watch, claude=claude_path(watch.claude)).items())
+        for unused in ("output", "force"):
+            given.pop(unused)
+        return await aplan_request(
+            file or options.request, **given, inputs=inputs, name=name, fresh=options.fresh, root=options.root
+        )
+
+    result = watch_all(watch, start, again=shlex.join(["orchestrate", *sys.argv[1:]]))
+    if result.plan is None:
+        print_error(
+            "\n".join(["the planner gave no plan that can be run:", *(f"  {each}" for each in result.problems)])
+        )
+        return result.exit_code
+    if target is None:
+        print_exactly(result.to_yaml())
+        return 0
+    _write(target, result.to_yaml())
+    told = _told(result, target, options, inputs)
+    if watch.progress is ProgressMode.JSON:
+        print_error("\n".join(told))
+    else:
+        print_lines(told)
+    return 0
+
+
+def ask(request: str, files: Sequence[Path], options: PlanOptions, watch: WatchOptions) -> int:
+    """Plan a request in words, and run the plan, in one go. Returns the exit code."""
+    if not request.strip():
+        raise UsageError('there is no request; write it in quotes: orchestrate ask "Explain this contract" lease.md')
+    inputs = given_inputs(options.inputs, options.texts)
+    for file in files:
+        if not file.is_file():
+            raise UsageError(f"no file {file}; a request of several words needs quotes")
+        inputs[_free_name(file.stem, taken=inputs)] = file
+    plan = {"name": name_of(request), "request": request, "inputs": dict.fromkeys(inputs, "required")}
+
+    async def start(session: Session) -> RunResult:
+        return await arun_plan(
+            plan,
+            **session.options(watch, claude=claude_path(watch.claude)),
+            default_output=True,
+            inputs=inputs,
+            root=options.root,
+            fresh=options.fresh,
+            on_planned=session.show_planned,
+        )
+
+    return watch_result(watch, start)
+
+
+def is_words(request: str) -> bool:
+    """Whether it is a request in words; one word without blanks is always a file."""
+    return len(request.split()) > 1 and not Path(request).is_file()
+
+
+def name_of(request: str) -> str:
+    """A name for a plan, of the first words of its request: `explain-this-contract-to-a`."""
+    words = re.findall(r"\w+", request.lower())[:NAME_WORDS]
+    return "-".join(words)[:NAME_CHARS].strip("-") or "request"
+
+
+def _free_name(stem: str, *, taken: Inputs) -> str:
+    """The name of an input for a file: its stem as an id, with a number behind it when that is taken."""
+    plain = re.sub(r"[^a-z0-9]+", "_", stem.lower()).strip("_")[:56]
+    plain = plain if plain[:1].isalpha() else f"file_{plain}".rstrip("_")
+    return next(name for at in range(1, len(taken) + 2) if (name := plain if at == 1 else f"{plain}_{at}") not in taken)
+
+
+def _target(output: str | None, *, folder: Path, name: str) -> Path | None:
+    """The file that the plan goes to, or None for stdout. Raises `UsageError` when it is there already."""
+    if output == NO_FILE:
+        return None
+    target = Path(output) if output else folder / f"{name}.planned.yaml"
+    if target.exists() or target.is_symlink():
+        raise UsageError(f"{target} is there already; choose another file with -o, or remove it")
+    if not target.absolute().parent.is_dir():
+        raise UsageError(f"{target} cannot be written: there is no folder {target.parent}")
+    return target
+
+
+def _require_same_paths(request: Workload, target: Path, inputs: Inputs, *, root: Path | None) -> None:
+    """Raise `UsageError` when what the plan names is not found from the folder that the new file goes to."""
+    folder, file = target.absolute().parent, request.path
+    if file is None or folder == file.parent:
+        return
+    try:
+        load_plan(request.plan, inputs=inputs, root=root, base_dir=folder)
+    except PlanError as error:
+        raise UsageError(
+            f"{target} is in another folder than {file}, and the plan's paths do not lead anywhere from there "
+            f"({error.problems[0].message}); write it beside {file.name}"
+        ) from None
+
+
+def _write(target: Path, text: str) -> None:
+    try:
+        with target.open("x", encoding="utf-8", newline="") as file:
+            file.write(text)
+    except OSError as error:
+        raise UsageError(
+            f"{target} cannot be written: {error.strerror}; the planner's answer is stored, so choose another with -o"
+        ) from None
+
+
+def _told(result: PlanningResult, target: Path, options: PlanOptions, inputs: Inputs) -> list[str]:
+    """What the plan is, what it would cost, and how to run it."""
+    workload = load_plan(target, inputs=inputs, root=options.root)
+    estimate = estimate_workload(workload, max_concurrency=workload.plan.limits.max_concurrency)
+    record = plan_record(workload, estimate, here=Path.cwd())
+    words = ["orchestrate", str(target)]
+    for flag, pairs in (("--input", options.inputs), ("--set", options.texts)):
+        words += [word for pair in pairs for word in (flag, pair)]
+    words += ["--root", str(options.root)] if options.root else []
+    estimated = [line for line in plan_lines(record) if line.startswith(("estimate", "warning"))]
+    return [*planned_lines(result), *estimated, f"Wrote {target}. To run it: {shlex.join(words)}"]

@@ -1,0 +1,183 @@
+"""`plan`, `ask` and a plan with a request alone, as a person types them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from orchestrator.cli.display.planned import tree_lines
+from orchestrator.cli.plan import is_words, name_of
+from tests.cli.command import command, environment, orchestrate
+from tests.cli.terminal import Terminal
+from tests.equipment.fake_claude import FakeClaude
+
+AT_ONCE = ("--runner", "simulated:latency_s=0")
+KEY = {"ANTHROPIC_API_KEY": "made-up"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a request and a file that it is about."""
+    (tmp_path / "guide.yaml").write_text("request: Write a guide.\ninputs: {lease: lease.md}\n")
+    (tmp_path / "lease.md").write_text("Pay the rent.\n")
+    return tmp_path
+
+
+def test_plan_writes_a_plan_that_runs(folder: Path) -> None:
+    """`plan FILE` says strategy, reason, chunks, estimate and command, and the command it names runs."""
+    done = orchestrate("plan", "guide.yaml", *AT_ONCE, cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    *_, planned, chunk, estimate, last = done.stdout.splitlines()
+    assert planned == "planned as single (one call, not split): simulated"
+    assert chunk == "  answer"
+    assert estimate.startswith("estimate, nothing reused: 1 call, ")
+    assert last == "Wrote guide.planned.yaml. To run it: orchestrate guide.planned.yaml"
+    written = (folder / "guide.planned.yaml").read_text()
+    assert written.startswith("# Planned as single: simulated\nname: guide\nrequest: Write a guide.\n")
+    assert orchestrate("check", "guide.planned.yaml", cwd=folder).returncode == 0
+    ran = orchestrate("guide.planned.yaml", *AT_ONCE, cwd=folder)
+    assert ran.returncode == 0, ran.stderr
+    assert (folder / "guide.result.md").is_file()
+
+
+def test_plan_overwrites_nothing(folder: Path) -> None:
+    """A file that is there is left alone, and nothing is asked; -o chooses another, - is stdout."""
+    (folder / "guide.planned.yaml").write_text("mine")
+    done = orchestrate("plan", "guide.yaml", *AT_ONCE, cwd=folder)
+    assert done.returncode == 2
+    assert "is there already" in done.stderr
+    assert not (folder / ".orchestrate").exists()
+    assert orchestrate("plan", "guide.yaml", *AT_ONCE, "-o", "other.yaml", cwd=folder).returncode == 0
+    assert (folder / "other.yaml").is_file()
+    shown = orchestrate("plan", "guide.yaml", *AT_ONCE, "-o", "-", cwd=folder)
+    assert shown.stdout == (folder / "other.yaml").read_text()
+    assert (folder / "guide.planned.yaml").read_text() == "mine"
+
+
+def test_a_plan_elsewhere_would_lose_its_files(folder: Path) -> None:
+    """-o in another folder is refused when the plan's paths lead nowhere from there, before anything is asked."""
+    (folder / "sub").mkdir()
+    done = orchestrate("plan", "guide.yaml", *AT_ONCE, "-o", "sub/p.yaml", cwd=folder)
+    assert done.returncode == 2
+    assert "write it beside guide.yaml" in done.stderr
+    assert not (folder / ".orchestrate").exists()
+
+
+def test_plan_from_words(folder: Path) -> None:
+    """Words are a request; the file is named after them, and inputs stay inputs."""
+    done = orchestrate("plan", "Explain this lease to me!", "--input", "lease=lease.md", *AT_ONCE, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == (
+        "Wrote explain-this-lease-to-me.planned.yaml. "
+        "To run it: orchestrate explain-this-lease-to-me.planned.yaml --input lease=lease.md"
+    )
+    assert "{{ inputs.lease }}" in (folder / "explain-this-lease-to-me.planned.yaml").read_text()
+
+
+def test_one_word_is_a_file(folder: Path) -> None:
+    """One word without blanks is never a request."""
+    done = orchestrate("plan", "summarise", *AT_ONCE, cwd=folder)
+    assert done.returncode == 2
+    assert "no plan file summarise" in done.stderr
+
+
+def test_a_plan_with_chunks_is_not_planned(folder: Path) -> None:
+    """A plan that has chunks is told to be run."""
+    (folder / "whole.yaml").write_text("chunks: [{id: a, prompt: x}]\n")
+    done = orchestrate("plan", "whole.yaml", *AT_ONCE, cwd=folder)
+    assert done.returncode == 2
+    assert "`orchestrate whole.yaml` runs it" in done.stderr
+
+
+def test_ask_does_it_in_one_line(folder: Path) -> None:
+    """Words and files in, the result in the file that was asked for, the reason shown on the way."""
+    (folder / "Old Lease (2).md").write_text("Older.\n")
+    files = ("lease.md", "Old Lease (2).md")
+    done = orchestrate("ask", "Explain this contract to a tenant", *files, "-o", "out.md", *AT_ONCE, cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "planned as single (one call, not split): simulated" in done.stdout
+    assert (folder / "out.md").read_text().startswith("## Answer")
+    record = json.loads(orchestrate("status", "--json", cwd=folder).stdout)
+    assert record["name"] == "explain-this-contract-to-a"
+    again = orchestrate("ask", "Explain this contract to a tenant", *files, "-o", "-", *AT_ONCE, cwd=folder)
+    assert again.stdout == (folder / "out.md").read_text()
+    assert again.stderr.count("nothing to ask: 1 answer reused") == 2
+
+
+def test_ask_without_its_file(folder: Path) -> None:
+    """A file that is not there is named, and nothing is asked."""
+    done = orchestrate("ask", "Explain this", "nothing.md", *AT_ONCE, cwd=folder)
+    assert done.returncode == 2
+    assert "no file nothing.md" in done.stderr
+    assert not (folder / ".orchestrate").exists()
+
+
+def test_json_progress_stays_json(folder: Path) -> None:
+    """With --progress json every line of stdout is an event, those of planning first; the reason is on stderr."""
+    done = orchestrate("guide.yaml", *AT_ONCE, "--progress", "json", cwd=folder)
+    assert done.returncode == 0
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    runs = list(dict.fromkeys(event["run_id"] for event in events))
+    assert len(runs) == 2
+    for run_id in runs:
+        own = [event for event in events if event["run_id"] == run_id]
+        assert (own[0]["type"], own[-1]["type"]) == ("run_started", "run_finished")
+        assert [event["seq"] for event in own] == list(range(len(own)))
+    assert "planned as single" in done.stderr
+
+
+def test_check_of_a_request(folder: Path) -> None:
+    """`check` takes a request for what it is, and says that its chunks are not known yet."""
+    done = orchestrate("check", "guide.yaml", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "no chunks yet: the model plans them" in done.stdout
+
+
+@pytest.mark.parametrize("words", [("ask", "Explain this lease"), ("plan", "guide.yaml"), ("guide.yaml",)])
+def test_without_a_terminal_a_limit_is_needed(words: tuple[str, ...], folder: Path, fake_claude: FakeClaude) -> None:
+    """Nobody to ask and no limit: exit 2, and how to give one; --yes alone is no limit."""
+    for more in ((), ("--yes",)):
+        done = orchestrate(*words, "--claude", str(fake_claude.path), *more, cwd=folder, env=KEY)
+        assert done.returncode == 2
+        assert "--max-cost" in done.stderr
+    assert fake_claude.calls() == []
+
+
+def test_a_terminal_always_asks_before_planning(folder: Path, fake_claude: FakeClaude) -> None:
+    """On a terminal planning asks even when it is cheap; a no pays nothing, and --yes answers."""
+    line = command("ask", "Explain this lease", "--claude", str(fake_claude.path))
+    with Terminal(line, env=environment(folder, **KEY), cwd=folder) as terminal:
+        terminal.read_until("Go on? [y/N] ")
+        assert "what the plan then takes comes on top" in terminal.shown
+        terminal.type("n\n")
+        code, _ = terminal.finish()
+    assert code == 4
+    assert fake_claude.calls() == []
+    with Terminal([*line, "--yes"], env=environment(folder, **KEY), cwd=folder) as terminal:
+        code, _ = terminal.finish(timeout_s=60)
+    assert code == 1
+    assert "Go on?" not in terminal.shown
+    assert len(fake_claude.calls()) == 3
+
+
+def test_a_tree_of_chunks() -> None:
+    """Each chunk stands once, under the last that it needs; what it needs besides is named."""
+    needs = {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c"), "e": (), "f": ("d",)}
+    assert tree_lines(needs, {"a": "First\x1b[2J", "d": "All"}) == [
+        "a  First␛[2J",
+        "├─ b",
+        "└─ c",
+        "   └─ d  All (and after b)",
+        "      └─ f",
+        "e",
+    ]
+
+
+def test_names_of_requests() -> None:
+    """A request is named by its first words, and one word is no request."""
+    assert name_of("Compare: three Ways, to store — logs!") == "compare-three-ways-to-store"
+    assert name_of("???  !!!") == "request"
+    assert name_of("x" * 100 + " y") == "x" * 40
+    assert (is_words("two words"), is_words("one"), is_words(" one ")) == (True, False, False)
