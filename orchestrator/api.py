@@ -32,6 +32,7 @@ from orchestrator.engine.session import RunSession
 from orchestrator.engine.settings import Confirm
 from orchestrator.errors import UsageError
 from orchestrator.events import Event
+from orchestrator.forecasting import learned_so_far as learned_so_far
 from orchestrator.forecasting import make_outlook
 from orchestrator.plan.load import StdinText
 from orchestrator.plan.model import Plan

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 from orchestrator.binding import OpenedPlan, Options, reuse_rules, runner_kind, selected, store_path
 from orchestrator.engine.clock import Clock
 from orchestrator.engine.forecast import forecast
 from orchestrator.engine.measuring import learn
 from orchestrator.engine.outlook import Outlook, outlook
+from orchestrator.errors import StoreError
 from orchestrator.plan.estimate import estimate_workload
+from orchestrator.plan.learned import NOTHING_LEARNED, Learned
+from orchestrator.plan.workload import Workload
 from orchestrator.store import Connection, look_into
 from orchestrator.store.reads import chunks, previous_run_id
 
@@ -36,3 +40,11 @@ async def make_outlook(opened: OpenedPlan, options: Options) -> Outlook:
         return outlook(found.ahead, forecast=found, estimate=estimate, rules=rules)
 
     return await asyncio.to_thread(look_into, store_path(options), question)
+
+
+def learned_so_far(workload: Workload, *, store: Path) -> Learned:
+    """What the store knows of calls of the Claude CLI like those of the workload; nothing when it cannot be read."""
+    try:
+        return look_into(store, lambda connection: learn(connection, workload, runner="claude"))
+    except StoreError:
+        return NOTHING_LEARNED

@@ -8,9 +8,10 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
+from orchestrator.api import learned_so_far
 from orchestrator.cli.display.neutralise import one_line
 from orchestrator.cli.display.words import about, count, money_span, span
-from orchestrator.cli.given import existing_plan, given_inputs
+from orchestrator.cli.given import existing_plan, given_inputs, store_path
 from orchestrator.cli.printing import print_json, print_lines
 from orchestrator.errors import PlanError
 from orchestrator.plan.advice import notes, window_problems
@@ -47,7 +48,11 @@ def check_plan(
         if as_json:
             print_json({"ok": False, "problems": [asdict(problem) for problem in error.problems]})
         raise
-    estimate = estimate_workload(workload, reusable=frozenset(), max_concurrency=workload.plan.limits.max_concurrency)
+    estimate = estimate_workload(
+        workload,
+        max_concurrency=workload.plan.limits.max_concurrency,
+        learned=learned_so_far(workload, store=store_path(None)),
+    )
     problems = window_problems(workload, estimate)
     if problems and as_json:
         print_json({"ok": False, "problems": [asdict(problem) for problem in problems]})

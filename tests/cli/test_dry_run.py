@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.store import CallRecord, Writes, open_store
 from tests.cli.command import orchestrate
 
 PLAN = """
@@ -68,6 +69,27 @@ def test_mistakes_are_told(folder: Path) -> None:
     assert orchestrate("guide.yaml", "--format", "json", cwd=folder).returncode == 2
     (folder / "guide.yaml").write_text("chunks: [{id: a, prompt: '{{ chunks.b }}'}]")
     assert orchestrate("guide.yaml", "--dry-run", cwd=folder).returncode == 2
+
+
+def test_check_knows_what_was_learned(folder: Path) -> None:
+    """What the store learned of a model's way of counting decides what `check` says of size and cost."""
+    before = json.loads(orchestrate("check", "guide.yaml", "--json", cwd=folder).stdout)["estimate"]
+    thread = open_store(folder / ".orchestrate" / "store.db", create=True).start_thread()
+    for counted in (10, 100, 1000):
+        call = CallRecord(
+            runner="claude",
+            model="sonnet",
+            counted_tokens=counted,
+            input_tokens=5000 + counted,
+            output_tokens=9,
+            cost_usd=0.0,
+            elapsed_s=1.0,
+        )
+        thread.submit(Writes.add_call(lambda call=call: call), lambda *_: None)
+    thread.close()
+    after = json.loads(orchestrate("check", "guide.yaml", "--json", cwd=folder).stdout)["estimate"]
+    assert after["input_tokens"] > before["input_tokens"] + 14 * 4000
+    assert after["cost_usd_low"] > before["cost_usd_low"]
 
 
 def test_sample_then_whole(folder: Path) -> None:
