@@ -1,0 +1,153 @@
+"""The planner on the real CLI against the stand-in API: what it is asked, and what comes of every kind of answer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.engine.planner import answer_schema
+from tests.end_to_end.command import Command, Outcome
+from tests.equipment.fixtures import cli_environment
+from tests.equipment.standin_api import ApiResponse, StandInApi, answer, structured
+
+REQUEST = "Explain this contract to a tenant"
+PLANNER = "Plan the work that this request asks for"
+MEND = "An earlier plan for this request cannot be run"
+
+GOOD: dict[str, Any] = {
+    "strategy": "parallel",
+    "reason": "Rights and duties can be explained apart.",
+    "chunks": [
+        {"id": "rights", "title": "Rights", "prompt": "CHUNK-RIGHTS {{ inputs.lease }} {{ braces }} {% raw %}"},
+        {"id": "duties", "title": "Duties", "prompt": "CHUNK-DUTIES", "inputs": ["lease"], "words": 200},
+    ],
+    "stitch": ["rights", "duties"],
+}
+CYCLE = {
+    **GOOD,
+    "chunks": [
+        {**GOOD["chunks"][0], "depends_on": ["duties"]},
+        {**GOOD["chunks"][1], "depends_on": ["rights"]},
+    ],
+}
+OVER_SPLIT = {**GOOD, "chunks": [{"id": f"line_{n}", "prompt": f"CHUNK-{n}"} for n in range(60)], "stitch": []}
+
+
+@pytest.fixture
+def cli(tmp_path: Path, claude_binary: Path, standin_api: StandInApi, isolated_home: Path) -> Command:
+    """The command in a folder with a contract of some length."""
+    clauses = "".join(f"Clause {number}: the tenant pays on day {number}.\n" for number in range(400))
+    (tmp_path / "lease.md").write_text(clauses)
+    standin_api.when("CHUNK-RIGHTS", answer("The rights."))
+    standin_api.when("CHUNK-DUTIES", answer("The duties."))
+    return Command(tmp_path, cli_environment(standin_api, isolated_home), claude=claude_binary)
+
+
+def ask(cli: Command) -> Outcome:
+    return cli.run("ask", REQUEST, "lease.md", "-o", "out.md", "--max-cost", "1", "--progress", "json")
+
+
+def test_a_good_plan(cli: Command, standin_api: StandInApi) -> None:
+    """The planner is offered its schema as the one tool and sees the head of the file; the chunks get neither tool nor
+    anything but their own prompts, and the result is theirs.
+    """
+    standin_api.when(PLANNER, structured(GOOD))
+    done = ask(cli)
+    assert done.exit_code == 0, done.stderr
+    assert (cli.folder / "out.md").read_text() == "The rights.\n\nThe duties."
+    planner, *chunks = standin_api.requests
+    assert [(tool["name"], tool["input_schema"]) for tool in planner.tools] == [("StructuredOutput", answer_schema())]
+    assert "Clause 3:" in planner.prompt
+    assert "Clause 60:" not in planner.prompt
+    assert planner.system.startswith("You plan how a request is answered")
+    assert [chunk.tools for chunk in chunks] == [[], []]
+    (rights,) = standin_api.requests_for("CHUNK-RIGHTS")
+    (duties,) = standin_api.requests_for("CHUNK-DUTIES")
+    assert "Clause 399:" in rights.prompt
+    assert rights.prompt.endswith("{{ braces }} {% raw %}")
+    assert "Write about 200 words." in duties.prompt
+    assert "planned as parallel" in done.stderr
+    assert "Rights and duties can be explained apart." in done.stderr
+
+
+def test_single_says_why(cli: Command, standin_api: StandInApi) -> None:
+    """A planner that says not to split is believed: one call with the request and the file, and the reason is told."""
+    standin_api.when(PLANNER, structured({"strategy": "single", "reason": "It is one page.", "chunks": []}))
+    done = ask(cli)
+    assert done.exit_code == 0, done.stderr
+    assert "planned as single (one call, not split): It is one page." in done.stderr
+    _, asked = standin_api.requests
+    assert asked.prompt.startswith(REQUEST)
+    assert "Clause 399:" in asked.prompt
+
+
+@pytest.mark.parametrize(
+    ("wrong", "complaint"),
+    [(CYCLE, "in a circle"), (OVER_SPLIT, "60 chunks are too many"), ({**GOOD, "stitch": ["x"]}, "not in the plan")],
+    ids=["cyclic", "over-split", "unknown reference"],
+)
+def test_a_wrong_plan_is_mended(wrong: dict[str, Any], complaint: str, cli: Command, standin_api: StandInApi) -> None:
+    """A plan that does not hold together is sent back once with what is wrong, and the mended one runs."""
+    standin_api.when(PLANNER, structured(wrong))
+    standin_api.when(MEND, structured(GOOD))
+    done = ask(cli)
+    assert done.exit_code == 0, done.stderr
+    assert done.ids("chunk_succeeded")[:2] == ["plan", "plan_mended_1"]
+    (mend,) = standin_api.requests_for(MEND)
+    assert complaint in mend.prompt
+    assert [tool["name"] for tool in mend.tools] == ["StructuredOutput"]
+    assert (cli.folder / "out.md").read_text() == "The rights.\n\nThe duties."
+
+
+@pytest.mark.parametrize(
+    "first",
+    [structured(json.dumps(GOOD)[:200]), answer("I would split it into two parts.")],
+    ids=["truncated", "prose"],
+)
+def test_a_broken_answer_is_asked_for_again(first: ApiResponse, cli: Command, standin_api: StandInApi) -> None:
+    """JSON that breaks off, or prose, is asked for again in the same call; the right answer makes the plan."""
+    standin_api.when(PLANNER, first, structured(GOOD))
+    done = ask(cli)
+    assert done.exit_code == 0, done.stderr
+    assert len(standin_api.requests_for(PLANNER)) == 2
+    assert (cli.folder / "out.md").read_text() == "The rights.\n\nThe duties."
+
+
+def test_wrong_to_the_end(cli: Command, standin_api: StandInApi) -> None:
+    """Two mends, then exit 1 with the reasons. Nothing of the plan was started, and a second try pays nothing."""
+    standin_api.when(PLANNER, structured(CYCLE))
+    for paid in (3, 3):
+        done = ask(cli)
+        assert done.exit_code == 1
+        assert "in a circle" in done.stderr
+        assert len(standin_api.requests) == paid
+    assert len(standin_api.requests_for(PLANNER)) == len(standin_api.requests)
+    assert not (cli.folder / "out.md").exists()
+
+
+def test_prose_to_the_end(cli: Command, standin_api: StandInApi) -> None:
+    """A planner that never gives the form fails like any chunk: exit 1, no chunk started."""
+    standin_api.when(PLANNER, answer("I would rather not."))
+    done = ask(cli)
+    assert done.exit_code == 1
+    assert done.ids("chunk_failed") == ["plan"]
+    assert "structured output" in done.stderr
+    assert standin_api.requests_for("CHUNK-") == []
+
+
+def test_a_written_plan_asks_no_planner(cli: Command, standin_api: StandInApi) -> None:
+    """`plan` asks once and writes; running what it wrote, and planning the same again, ask the planner nothing."""
+    standin_api.when(PLANNER, structured(GOOD))
+    (cli.folder / "guide.yaml").write_text(f"request: {REQUEST}\ninputs: {{lease: lease.md}}\n")
+    done = cli.run("plan", "guide.yaml", "--max-cost", "1")
+    assert done.exit_code == 0, done.stderr
+    assert "planned as parallel" in done.stdout
+    ran = cli.run("guide.planned.yaml")
+    assert ran.exit_code == 0, ran.stderr
+    assert (cli.folder / "guide.result.md").read_text() == "The rights.\n\nThe duties."
+    again = cli.run("guide.yaml", "--max-cost", "1", "-o", "-")
+    assert (again.exit_code, again.stdout) == (0, "The rights.\n\nThe duties.")
+    assert len(standin_api.requests) == 3
