@@ -102,8 +102,9 @@ class Failure:
     """An attempt without an answer. `message` ends with what to do, where something can be done.
 
     `evidence` holds the structured facts that decided the class (exit code, status, reasons, stderr tail), never the
-    prompt. `partial_text` is the beginning of an answer that was cut at the output limit, whole as far as it goes; it is
-    never shown as an answer. `resets_at` is the epoch second at which a usage limit ends, `retry_after_s` a wait the API asked for.
+    prompt. `partial_text` is the beginning of an answer that was cut at the output limit, whole as far as it goes; it
+    is never shown as an answer. `resets_at` is the epoch second at which a usage limit ends, `retry_after_s` a wait
+    the API asked for.
     `cost_usd` and `usage` are what the attempt was charged all the same.
     """
 
