@@ -257,9 +257,10 @@ class Executor:
         if failure.error_type is FailureClass.TOO_LONG and self._unfolding.split(chunk_id):
             return
         tries = self._attempts.of[chunk_id]
-        if failure.error_type is FailureClass.OUTPUT_CEILING and self._continuations.keep(
-            chunk_id, failure.partial_text
-        ):
+        # Half a JSON value cannot be gone on with: what was asked for in a form is asked for again.
+        is_text = self._chunks[chunk_id].output_schema is None
+        cut = is_text and failure.error_type is FailureClass.OUTPUT_CEILING
+        if cut and self._continuations.keep(chunk_id, failure.partial_text):
             tries.used -= 1
             self._ledger.retry_scheduled(chunk_id, attempt=end.attempt, wait_s=0.0)
             self._schedule.enqueue(chunk_id)
