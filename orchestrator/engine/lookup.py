@@ -13,7 +13,7 @@ from orchestrator.engine.ledger import Ledger
 from orchestrator.engine.mailbox import Mailbox
 from orchestrator.engine.render import Known, fingerprint, input_values, render_prompt, system_prompt
 from orchestrator.engine.reuse import ReuseRules, reason_to_run
-from orchestrator.plan.workload import Workload
+from orchestrator.plan.workload import Chunk, Workload
 from orchestrator.store import AnswerRecord
 from orchestrator.store.reads import answer as read_answer
 
@@ -129,7 +129,7 @@ class Lookup:
             chunk,
             fingerprint=digest,
             earlier=self._forecast.earlier.get(chunk_id),
-            changed_upstream=[each for each in chunk.upstream if self._is_new(each)],
+            changed_upstream=[each for each in self._inputs_of(chunk) if self._is_new(each)],
         )
         flight = self._flights.get(digest)
         if flight is not None and chunk.reuse != "never":
@@ -137,6 +137,11 @@ class Lookup:
             return
         self._flights.setdefault(digest, _Flight())
         self._on_missing(chunk_id)
+
+    def _inputs_of(self, chunk: Chunk) -> list[str]:
+        """The chunks whose answers the prompt holds: of a group its members, of a merge its parts."""
+        members = [each for name in chunk.upstream for each in (self._known.members(name) or (name,))]
+        return list(dict.fromkeys([*(part.chunk_id for part in chunk.parts), *members]))
 
     def _is_new(self, chunk_id: str) -> bool:
         """Whether the chunk got another answer than the latest earlier run gave it."""

@@ -127,7 +127,7 @@ def _why(chunk: Chunk, workload: Workload, forecast: Forecast, rules: ReuseRules
             chunk,
             fingerprint=prospect.fingerprint,
             earlier=earlier,
-            changed_upstream=[*changed, *map(entry_of, changed)],
+            changed_upstream=changed,
         )
     if earlier is None or earlier.recipe != chunk.recipe:
         return reason_to_run(chunk, fingerprint="", earlier=earlier, changed_upstream=())

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestrator.engine.clock import to_iso
 from orchestrator.plan.workload import Chunk
 from orchestrator.store import ChunkRecord
+
+NAMED = 3
+"""Changed chunks that a reason names before it only counts."""
 
 _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -36,21 +39,25 @@ def oldest_allowed(chunk: Chunk, *, now_s: float) -> str:
 
 
 def reason_to_run(
-    chunk: Chunk, *, fingerprint: str, earlier: ChunkRecord | None, changed_upstream: Collection[str]
+    chunk: Chunk, *, fingerprint: str, earlier: ChunkRecord | None, changed_upstream: Sequence[str]
 ) -> str:
     """Why a chunk has to run, in words, from what the latest earlier run of the plan knew of it.
 
-    `changed_upstream` are the upstream chunks that got a new answer in this run.
+    `changed_upstream` are the upstream chunks that got a new answer in this run, in order.
     """
     if earlier is None:
         return "new"
     if earlier.recipe != chunk.recipe:
         return "prompt changed"
     if earlier.fingerprint and earlier.fingerprint != fingerprint:
-        changed = [each for each in chunk.upstream if each in changed_upstream]
-        return f"upstream changed: {', '.join(changed)}" if changed else "an input or the context changed"
+        return _changed(changed_upstream) if changed_upstream else "an input or the context changed"
     if earlier.status == "failed":
         return f"failed before: {earlier.error_type}"
     if earlier.status == "succeeded":
         return f"its answer is older than {chunk.reuse}" if chunk.reuse not in ("always", "never") else "new"
     return "not finished before"
+
+
+def _changed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"upstream changed: {', '.join(names[:NAMED])}{more}"

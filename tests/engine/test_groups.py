@@ -21,6 +21,7 @@ from orchestrator.plan.tokens import count_tokens
 from orchestrator.plan.values import Answer
 from orchestrator.runners.base import Failure, FailureClass, OnProgress, Reply, Request, RunnerInfo
 from orchestrator.runners.simulated import SimulatedRunner
+from orchestrator.store import open_store
 from tests.engine.runs import Story, play, play_on
 
 
@@ -347,3 +348,24 @@ def test_only_one_piece(tmp_path: Path) -> None:
     story = go(plan, tmp_path, runner=runner({"fix[2]": "F"}), only=["fix[2]"])
     assert story.ids(ChunkStarted) == ["part[2]", "fix[2]"]
     assert (story.result.status, story.result.text) == ("complete", "F")
+
+
+def test_a_merge_says_which_pieces_changed(tmp_path: Path) -> None:
+    """An edit of one piece is named as the reason of what merges it, and of what quotes the group."""
+
+    async def scene() -> None:
+        plan: dict[str, Any] = {
+            "name": "p",
+            "chunks": [
+                {"id": "part", "for_each": ["a", "b", "c"], "prompt": "Write {{ item.text }}"},
+                {"id": "all", "reduce": {"chunk": "part", "max_tokens": 2000}, "prompt": "Merge {{ parts }}"},
+                {"id": "quote", "prompt": "Quote {{ chunks.part }}"},
+            ],
+        }
+        await play(plan, tmp_path, runner=SimulatedRunner(latency_s=0))
+        edited = {**plan, "chunks": [{**plan["chunks"][0], "for_each": ["a", "B", "c"]}, *plan["chunks"][1:]]}
+        story = await play(edited, tmp_path, runner=SimulatedRunner(latency_s=0))
+        why = {each.chunk_id: each.why for each in open_store(tmp_path / "store.db").chunks(story.result.run_id)}
+        assert why["all"] == why["quote"] == "upstream changed: part[2]"
+
+    asyncio.run(scene())
