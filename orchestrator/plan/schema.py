@@ -13,4 +13,6 @@ def json_schema() -> dict[str, Any]:
     for name, field in Plan.model_fields.items():
         # pydantic leaves the description out where the value is a part of its own.
         schema["properties"][name].setdefault("description", field.description)
+    # A plan needs chunks, or a request that the planner makes chunks of.
+    schema["anyOf"] = [{"required": [name]} for name in (*schema.pop("required"), "request")]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "A plan for orchestrate"}

@@ -59,3 +59,10 @@ def test_every_field_has_a_description() -> None:
     parts = [schema, *schema["$defs"].values()]
     missing = [name for part in parts for name, each in part["properties"].items() if not each.get("description")]
     assert missing == []
+
+
+def test_a_plan_needs_chunks_or_a_request() -> None:
+    """Either will do for an editor, since the planner makes chunks of a request; neither will not."""
+    assert errors({"request": "A report about tea."}) == []
+    assert errors({"chunks": [{"id": "a", "prompt": "x"}]}) == []
+    assert len(errors({"name": "nothing"})) == 1
