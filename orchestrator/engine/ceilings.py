@@ -1,12 +1,13 @@
 """When a prompt proves too long, or an answer is cut at the model's output limit. Pure but for the splitter.
 
 The CLI goes on by itself up to three times after a cut (2.1.328) and then gives up with an error; what was written by
-then is a whole beginning. We ask for the rest in a new call and join the two, so that nothing paid for is lost.
+then is a whole beginning. We ask for the rest in a new call and join the two, so that nothing paid for is lost. The
+beginning is stored under the fingerprint of the answer it will be, so that a later process goes on from it.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from orchestrator.plan.split import split_text
 from orchestrator.plan.tokens import count_tokens
@@ -26,31 +27,42 @@ MIN_OVERLAP_CHARS = 12
 MAX_OVERLAP_CHARS = 2000
 
 
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What there is of an answer that was cut so many times."""
+
+    text: str = ""
+    cuts: int = 0
+
+
 class Continuations:
     """The beginnings of answers that were cut, by chunk."""
 
     def __init__(self) -> None:
-        self._so_far: dict[str, str] = {}
-        self._count: dict[str, int] = {}
+        self._so_far: dict[str, Beginning] = {}
 
-    def keep(self, chunk_id: str, text: str) -> bool:
-        """Keep what was written before a cut. Whether the rest may be asked for."""
-        self._count[chunk_id] = self._count.get(chunk_id, 0) + 1
-        if not text.strip() or self._count[chunk_id] > MAX_CONTINUATIONS:
-            return False
-        self._so_far[chunk_id] = join_continuation(self._so_far.get(chunk_id, ""), text)
-        return True
+    def begin(self, chunk_id: str, beginning: Beginning) -> None:
+        """An earlier process got so far."""
+        self._so_far[chunk_id] = beginning
+
+    def keep(self, chunk_id: str, text: str) -> Beginning | None:
+        """Keep what was written before a cut; None, and nothing is kept, when the rest may not be asked for."""
+        before = self._so_far.pop(chunk_id, Beginning())
+        if not text.strip() or before.cuts >= MAX_CONTINUATIONS:
+            return None
+        self._so_far[chunk_id] = Beginning(join_continuation(before.text, text), before.cuts + 1)
+        return self._so_far[chunk_id]
 
     def prompt(self, chunk_id: str, prompt: str) -> str:
         """The prompt itself, or the one that asks for the rest."""
         if chunk_id not in self._so_far:
             return prompt
-        answer = str(Answer(chunk_id, self._so_far[chunk_id]))
+        answer = str(Answer(chunk_id, self._so_far[chunk_id].text))
         return fill(prompt_text("continue"), {"prompt": prompt, "answer": answer})
 
     def whole(self, chunk_id: str, text: str) -> str:
         """The answer with what was written before."""
-        return join_continuation(self._so_far.pop(chunk_id, ""), text)
+        return join_continuation(self._so_far.pop(chunk_id, Beginning()).text, text)
 
 
 def join_continuation(beginning: str, rest: str) -> str:

@@ -13,7 +13,7 @@ from functools import partial
 
 from orchestrator.engine.attempts import Attempts, Outcome
 from orchestrator.engine.budget import Budget
-from orchestrator.engine.ceilings import Continuations
+from orchestrator.engine.ceilings import Beginning, Continuations
 from orchestrator.engine.clock import Clock
 from orchestrator.engine.control import RunControl, StopLevel
 from orchestrator.engine.forecast import Forecast
@@ -88,6 +88,7 @@ class Executor:
             clock=clock,
             runner_kind=runner.kind,
             on_found=lambda chunk_id: self._finish(chunk_id, "succeeded"),
+            on_begun=self._on_begun,
             on_missing=schedule.enqueue,
         )
         self._attempts = Attempts(
@@ -188,6 +189,10 @@ class Executor:
             except RenderTooLarge as problem:
                 self._fail(node_id, FailureClass.TOO_LONG.value, str(problem))
 
+    def _on_begun(self, chunk_id: str, text: str, cuts: int) -> None:
+        if self._chunks[chunk_id].output_schema is None:
+            self._continuations.begin(chunk_id, Beginning(text, cuts))
+
     def _join(self, chunk_id: str) -> None:
         joined = self._unfolding.joined(chunk_id)
         if isinstance(joined, str):
@@ -260,11 +265,14 @@ class Executor:
         # Half a JSON value cannot be gone on with: what was asked for in a form is asked for again.
         is_text = self._chunks[chunk_id].output_schema is None
         cut = is_text and failure.error_type is FailureClass.OUTPUT_CEILING
-        if cut and self._continuations.keep(chunk_id, failure.partial_text):
-            tries.used -= 1
-            self._ledger.retry_scheduled(chunk_id, attempt=end.attempt, wait_s=0.0)
-            self._schedule.enqueue(chunk_id)
-            return
+        if cut:
+            beginning = self._continuations.keep(chunk_id, failure.partial_text)
+            if beginning is not None:
+                tries.used -= 1
+                self._ledger.cut(chunk_id, attempt=end.attempt, text=beginning.text, cuts=beginning.cuts)
+                self._schedule.enqueue(chunk_id)
+                return
+            self._ledger.begin_anew(chunk_id)
         tries.timeouts += failure.error_type in TIMEOUTS
         reaction = react(
             failure,

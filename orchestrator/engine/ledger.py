@@ -20,7 +20,7 @@ from orchestrator.events import (
 )
 from orchestrator.plan.workload import Chunk
 from orchestrator.runners.base import Failure, Reply
-from orchestrator.store import AnswerRecord, AttemptRecord, ChunkRecord, Writes
+from orchestrator.store import AnswerRecord, AttemptRecord, BeginningRecord, ChunkRecord, Writes
 from orchestrator.store.thread import Work
 
 
@@ -126,8 +126,7 @@ class Ledger:
     def succeeded(self, chunk_id: str, reply: Reply, end: AttemptEnd, *, then: Callable[[], None]) -> None:
         """The answer is there; `then` is called when it is stored and told."""
         before = self.records[chunk_id]
-        # Half a character can neither be stored nor sent on.
-        reply = replace(reply, text=reply.text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+        reply = replace(reply, text=_whole_characters(reply.text))
         self.work_s += end.elapsed_s
         record = replace(
             before,
@@ -232,6 +231,22 @@ class Ledger:
             reason=record.error_type,
         )
 
+    def cut(self, chunk_id: str, *, attempt: int, text: str, cuts: int) -> None:
+        """The answer was cut; the chunk goes on from what there is of it, also when this process ends first."""
+        beginning = BeginningRecord(
+            fingerprint=self.records[chunk_id].fingerprint,
+            text=_whole_characters(text),
+            cuts=cuts,
+            run_id=self._journal.run_id,
+            created_at=self._clock.iso(),
+        )
+        self._journal.do(Writes.put_beginning(beginning))
+        self.retry_scheduled(chunk_id, attempt=attempt, wait_s=0.0)
+
+    def begin_anew(self, chunk_id: str) -> None:
+        """What there is of an answer that was cut will not be gone on with."""
+        self._journal.do(Writes.forget_beginning(self.records[chunk_id].fingerprint))
+
     def failed(self, chunk_id: str, *, error_type: str, message: str) -> None:
         """The chunk has no answer and goes no more."""
         record = replace(self.records[chunk_id], status="failed", error_type=error_type, message=message)
@@ -260,3 +275,8 @@ class Ledger:
         self.gaps[chunk_id] = "not run yet"
         self.counts.cancelled += 1
         self._journal.append(ChunkCancelled, self._write(record), chunk_id=chunk_id)
+
+
+def _whole_characters(text: str) -> str:
+    """The text without half characters, which can neither be stored nor sent on."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -12,10 +12,11 @@ from orchestrator.engine.journal import Journal
 from orchestrator.engine.ledger import Ledger
 from orchestrator.engine.mailbox import Mailbox
 from orchestrator.engine.render import Known, fingerprint, input_values, render_prompt, system_prompt
-from orchestrator.engine.reuse import ReuseRules, reason_to_run
+from orchestrator.engine.reuse import ReuseRules, oldest_allowed, reason_to_run
 from orchestrator.plan.workload import Chunk, Workload
-from orchestrator.store import AnswerRecord
+from orchestrator.store import AnswerRecord, BeginningRecord, Connection
 from orchestrator.store.reads import answer as read_answer
+from orchestrator.store.reads import find_beginning
 
 
 @dataclass(slots=True)
@@ -27,6 +28,8 @@ class _Flight:
 
 class Lookup:
     """Calls `on_found` or `on_missing` for each chunk given to `begin`, through the mailbox.
+
+    `on_begun` is called before `on_missing` with the beginning of an answer that was cut, and how often it was.
 
     Of several chunks with one fingerprint only the first is called missing; the others wait for its answer.
     """
@@ -44,6 +47,7 @@ class Lookup:
         clock: Clock,
         runner_kind: str,
         on_found: Callable[[str], None],
+        on_begun: Callable[[str, str, int], None],
         on_missing: Callable[[str], None],
     ) -> None:
         self.context = system_prompt(workload)
@@ -59,6 +63,7 @@ class Lookup:
         self._clock = clock
         self._runner_kind = runner_kind
         self._on_found = on_found
+        self._on_begun = on_begun
         self._on_missing = on_missing
         self._inputs = input_values(workload)
         self._fingerprints: dict[str, str] = {}
@@ -87,15 +92,21 @@ class Lookup:
             else fingerprint(chunk, prompt=self.prompt(chunk_id), context=self.context, runner=self._runner_kind)
         )
         refusal = self._rules.refusal(chunk)
+        now_s = self._clock.epoch_s()
+        digest = self._fingerprints[chunk_id]
         look = find_reusable(
-            chunk,
-            fingerprint=self._fingerprints[chunk_id],
-            own=self._ledger.records[chunk_id],
-            refusal=refusal,
-            now_s=self._clock.epoch_s(),
+            chunk, fingerprint=digest, own=self._ledger.records[chunk_id], refusal=refusal, now_s=now_s
         )
+
+        def look_further(connection: Connection) -> AnswerRecord | BeginningRecord | None:
+            found = look(connection) or find_beginning(
+                connection, digest, not_before=oldest_allowed(chunk, now_s=now_s)
+            )
+            is_other = isinstance(found, BeginningRecord) and found.run_id != self._journal.run_id
+            return None if is_other and refusal else found
+
         self.pending += 1
-        self._journal.do(look, partial(self._answered, chunk_id, refusal))
+        self._journal.do(look_further, partial(self._answered, chunk_id, refusal))
 
     def answered(self, chunk_id: str) -> None:
         """The chunk has a stored answer now: it serves those that waited for it."""
@@ -114,16 +125,18 @@ class Lookup:
             self._flights[digest] = _Flight(rest)
             self._on_missing(leader)
 
-    def _answered(self, chunk_id: str, refusal: str, answer: AnswerRecord | None) -> None:
-        self._mailbox.post(partial(self._settle, chunk_id, refusal, answer))
+    def _answered(self, chunk_id: str, refusal: str, found: AnswerRecord | BeginningRecord | None) -> None:
+        self._mailbox.post(partial(self._settle, chunk_id, refusal, found))
 
-    def _settle(self, chunk_id: str, refusal: str, answer: AnswerRecord | None) -> None:
+    def _settle(self, chunk_id: str, refusal: str, found: AnswerRecord | BeginningRecord | None) -> None:
         self.pending -= 1
         digest = self._fingerprints[chunk_id]
-        if answer is not None:
-            self._ledger.reused(chunk_id, answer, fingerprint=digest)
+        if isinstance(found, AnswerRecord):
+            self._ledger.reused(chunk_id, found, fingerprint=digest)
             self._on_found(chunk_id)
             return
+        if found is not None:
+            self._on_begun(chunk_id, found.text, found.cuts)
         chunk = self._known.chunks[chunk_id]
         self._why[chunk_id] = refusal or reason_to_run(
             chunk,

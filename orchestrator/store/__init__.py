@@ -1,6 +1,6 @@
 """What is remembered: answers by fingerprint, runs, events. The single memory of this program."""
 
-from orchestrator.store.records import AnswerRecord, AttemptRecord, CallRecord, ChunkRecord, RunRecord
+from orchestrator.store.records import AnswerRecord, AttemptRecord, BeginningRecord, CallRecord, ChunkRecord, RunRecord
 from orchestrator.store.store import Store, look_into, open_store
 from orchestrator.store.thread import Connection
 from orchestrator.store.writes import Writes
@@ -8,6 +8,7 @@ from orchestrator.store.writes import Writes
 __all__ = [
     "AnswerRecord",
     "AttemptRecord",
+    "BeginningRecord",
     "CallRecord",
     "ChunkRecord",
     "Connection",

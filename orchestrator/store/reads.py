@@ -8,8 +8,8 @@ from collections.abc import Collection
 from dataclasses import fields
 from typing import Any
 
-from orchestrator.store.records import AnswerRecord, AttemptRecord, CallRecord, ChunkRecord, RunRecord
-from orchestrator.store.schema import knows_calls
+from orchestrator.store.records import AnswerRecord, AttemptRecord, BeginningRecord, CallRecord, ChunkRecord, RunRecord
+from orchestrator.store.schema import format_of
 
 _CHUNK_COLUMNS = ", ".join(field.name for field in fields(ChunkRecord))
 _ANSWER_FIELDS = [field.name for field in fields(AnswerRecord)]
@@ -90,6 +90,18 @@ def find_answer(connection: sqlite3.Connection, fingerprint: str, *, not_before:
     )
 
 
+def find_beginning(connection: sqlite3.Connection, fingerprint: str, *, not_before: str = "") -> BeginningRecord | None:
+    """What there is of an answer that was cut, if it was written at `not_before` (UTC, ISO 8601) or later; or None."""
+    if format_of(connection) < 3:
+        return None
+    names = [field.name for field in fields(BeginningRecord)]
+    row = connection.execute(
+        f"SELECT {', '.join(names)} FROM beginnings WHERE fingerprint = ? AND created_at >= ?",
+        (fingerprint, not_before),
+    ).fetchone()
+    return BeginningRecord(**dict(zip(names, row, strict=True))) if row else None
+
+
 def output_hashes(connection: sqlite3.Connection, path: str) -> frozenset[str]:
     """The SHA-256 of everything that runs wrote to this file, or were about to; "" stands for a growing file."""
     rows = connection.execute("SELECT sha256 FROM outputs WHERE path = ?", (path,)).fetchall()
@@ -98,7 +110,7 @@ def output_hashes(connection: sqlite3.Connection, path: str) -> frozenset[str]:
 
 def recent_calls(connection: sqlite3.Connection, *, runner: str, limit: int) -> list[CallRecord]:
     """The latest calls of this kind of runner, at most `limit` for each model."""
-    if not knows_calls(connection):
+    if format_of(connection) < 2:
         return []
     columns = ", ".join(field.name for field in fields(CallRecord))
     models = connection.execute("SELECT DISTINCT model FROM calls WHERE runner = ?", (runner,)).fetchall()

@@ -92,6 +92,17 @@ class AnswerRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BeginningRecord:
+    """An answer that was cut at the model's output limit, as far as it goes. `cuts` counts how often it was."""
+
+    fingerprint: str
+    text: str
+    cuts: int
+    run_id: str
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallRecord:
     """What one answered call took. `model` is the one asked for, `default` when none was named.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from orchestrator.errors import StoreError, StoreVersionError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Kept in `PRAGMA user_version`; a store of a higher version is refused.
 
 A store of a lower one is brought up to this the first time that a run writes to it, once a copy of the file lies
@@ -67,6 +67,12 @@ CREATE TABLE calls (
 );
 CREATE INDEX calls_by_model ON calls (runner, model);
 CREATE INDEX chunks_by_recipe ON chunks (recipe);
+""",
+    3: """
+CREATE TABLE beginnings (
+    fingerprint TEXT PRIMARY KEY, text TEXT NOT NULL, cuts INTEGER NOT NULL, run_id TEXT NOT NULL,
+    created_at TEXT NOT NULL
+) WITHOUT ROWID;
 """,
 }
 """What each version added to `TABLES`, which are those of version 1."""
@@ -182,9 +188,9 @@ def _pragma(connection: sqlite3.Connection, name: str) -> int:
     return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
 
 
-def knows_calls(connection: sqlite3.Connection) -> bool:
-    """Whether the store has the table `calls`: one that is only read may be of an earlier version."""
-    return _pragma(connection, "user_version") > 1
+def format_of(connection: sqlite3.Connection) -> int:
+    """The version of an open store: one that is only read may be an earlier one, without the tables added since."""
+    return _pragma(connection, "user_version")
 
 
 def empty_store() -> sqlite3.Connection:

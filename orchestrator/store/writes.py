@@ -11,7 +11,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import astuple, fields
 from typing import Any
 
-from orchestrator.store.records import AnswerRecord, AttemptRecord, CallRecord, ChunkRecord, RunRecord, RunState
+from orchestrator.store.records import (
+    AnswerRecord,
+    AttemptRecord,
+    BeginningRecord,
+    CallRecord,
+    ChunkRecord,
+    RunRecord,
+    RunState,
+)
 from orchestrator.store.thread import Work
 
 _CHUNK_COLUMNS = [field.name for field in fields(ChunkRecord)]
@@ -62,13 +70,17 @@ class Writes:
 
     @staticmethod
     def put_answered_chunk(run_id: str, chunk: ChunkRecord, answer: AnswerRecord) -> Work:
-        """A new answer and the chunk that got it; the job's value is the answer's id."""
+        """A new answer and the chunk that got it; what there was of its beginning is part of it now.
+
+        The job's value is the answer's id.
+        """
         values = tuple(getattr(answer, column) for column in _ANSWER_COLUMNS)
 
         def work(connection: sqlite3.Connection) -> int:
             answer_id = connection.execute(_INSERT_ANSWER, values).lastrowid
             row = {column: getattr(chunk, column) for column in _CHUNK_COLUMNS} | {"answer_id": answer_id}
             connection.execute(_UPSERT_CHUNK, (run_id, *row.values()))
+            connection.execute("DELETE FROM beginnings WHERE fingerprint = ?", (answer.fingerprint,))
             return answer_id or 0
 
         return work
@@ -80,6 +92,24 @@ class Writes:
 
         def work(connection: sqlite3.Connection) -> None:
             connection.execute("INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+
+        return work
+
+    @staticmethod
+    def put_beginning(record: BeginningRecord) -> Work:
+        """What there is of an answer that was cut replaces what there was of it before."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute("INSERT OR REPLACE INTO beginnings VALUES (?, ?, ?, ?, ?)", astuple(record))
+
+        return work
+
+    @staticmethod
+    def forget_beginning(fingerprint: str) -> Work:
+        """The answer is begun anew."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM beginnings WHERE fingerprint = ?", (fingerprint,))
 
         return work
 

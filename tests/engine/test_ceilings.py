@@ -9,10 +9,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator import Failure, FailureClass, Request, SimulatedRunner
+from orchestrator import Failure, FailureClass, Request, RunControl, SimulatedRunner, StopLevel
 from orchestrator.engine.ceilings import MAX_CONTINUATIONS, MIN_OVERLAP_CHARS, join_continuation
 from orchestrator.events import ChunkFailed, ChunkRetryScheduled, ChunksAdded, ChunkSucceeded
-from tests.engine.runs import play
+from orchestrator.store import open_store
+from tests.engine.runs import play, play_on
 
 TOO_LONG = Failure(error_type=FailureClass.TOO_LONG, message="prompt is too long; split it")
 
@@ -54,6 +55,52 @@ def test_an_answer_that_was_cut_is_continued_to_one_clean_answer(tmp_path: Path)
         assert story.only(ChunkSucceeded).cost_usd > 0.02
 
     asyncio.run(scene())
+
+
+def test_a_beginning_outlives_the_process_that_paid_for_it(tmp_path: Path) -> None:
+    """A run that ends between two continuations is resumed, or begun anew, from what it has; the calls that made it are
+    not made again. A chunk that may not be reused begins anew in another run, not in its own.
+    """
+    plan: dict[str, Any] = {"name": "p", "chunks": [{"id": "a", "prompt": "Tell a story."}]}
+
+    class Ends(SimulatedRunner):
+        """Is cut once, and after that the run is told to end."""
+
+        def __init__(self, control: RunControl) -> None:
+            super().__init__(latency_s=0, failures={"a": [cut("Once upon a time ")]})
+            self._control = control
+
+        async def run(self, request: Request, *, on_progress: Any) -> Any:
+            if self.requests:
+                self._control.request_stop(at_least=StopLevel.TERMINATE)
+                await asyncio.Event().wait()
+            return await super().run(request, on_progress=on_progress)
+
+    async def scene(reuse: str, *, fresh: bool) -> tuple[str, list[Request]]:
+        folder = tmp_path / f"{reuse}-{fresh}"
+        folder.mkdir()
+        chunk = plan["chunks"][0] | {"reuse": reuse}
+        control = RunControl()
+        ended = await play({**plan, "chunks": [chunk]}, folder, runner=Ends(control), control=control)
+        assert ended.result.status == "stopped"
+        runner = SimulatedRunner(latency_s=0, answers={"a": "there was a fish."})
+        if fresh:
+            story = await play({**plan, "chunks": [chunk]}, folder, runner=runner)
+        else:
+            story = await play_on("last", folder, runner=runner)
+        left = open_store(folder / "store.db").ask(
+            lambda connection: connection.execute("SELECT count(*) FROM beginnings").fetchone()[0]
+        )
+        assert left == 0, "an answer that is whole has no beginning any more"
+        return story.result.text, runner.requests
+
+    for reuse, fresh in (("always", False), ("always", True), ("never", False)):
+        text, requests = asyncio.run(scene(reuse, fresh=fresh))
+        assert text == "Once upon a time there was a fish."
+        assert "\nOnce upon a time \n</answer" in requests[0].prompt
+    text, requests = asyncio.run(scene("never", fresh=True))
+    assert text == "there was a fish."
+    assert requests[0].prompt == "Tell a story."
 
 
 def test_an_answer_without_end_fails_with_the_remedy(tmp_path: Path) -> None:
