@@ -27,6 +27,8 @@ MAX_DEPTH = 32
 MAX_EVENTS = 250_000
 """Parser events, read in about 0.7 s; a plan of 10,000 chunks has 150,000."""
 
+_TOO_DEEP = "maximum nesting depth"
+"""In the message of a libyaml that looks a thousand levels ahead and gives up before it tells of the first."""
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _INT = re.compile(r"[-+]?[0-9]{1,40}|0o[0-7]{1,40}|0x[0-9a-fA-F]{1,40}")
@@ -82,7 +84,11 @@ def read_yaml(data: bytes, *, file: str) -> YamlDocument:
         raise too_large(file)
     text = _decode(data, file=file)
     lines = _LINE_END.split(text)
-    return _Builder(file, lines).build(text)
+    try:
+        return _Builder(file, lines).build(text, Loader)
+    except _TooDeepError:
+        # The slower parser tells level by level, so that the place is that of the first one too many.
+        return _Builder(file, lines).build(text, yaml.Loader)
 
 
 def too_large(file: str) -> PlanError:
@@ -128,9 +134,10 @@ class _Builder:
         self._value: object = None
         self._documents = 0
 
-    def build(self, text: str) -> YamlDocument:
+    def build(self, text: str, loader: Any) -> YamlDocument:
+        events = cast("Iterator[Any]", yaml.parse(text, Loader=loader))  # pyright: ignore[reportUnknownMemberType]
         try:
-            for count, event in enumerate(self._events(text)):
+            for count, event in enumerate(events):
                 if count > MAX_EVENTS:
                     self._stop(event.start_mark, "the plan has too many values", "put long lists into files")
                 if isinstance(event, yaml.NodeEvent):
@@ -142,6 +149,8 @@ class _Builder:
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             what = error.problem or error.context or "not YAML"
+            if _TOO_DEEP in what and loader is not yaml.Loader:
+                raise _TooDeepError from error
             self._problems.append(self._problem(mark, f"not YAML: {what}", _syntax_hint(what, self._line(mark))))
         except yaml.YAMLError as error:
             self._problems.append(Problem(self._file, 0, 0, f"not YAML: {str(error).splitlines()[0]}"))
@@ -150,9 +159,6 @@ class _Builder:
         if self._problems:
             raise PlanError(self._problems)
         return YamlDocument(self._value, self._positions, self._lines)
-
-    def _events(self, text: str) -> Iterator[Any]:
-        return cast("Iterator[Any]", yaml.parse(text, Loader=Loader))  # pyright: ignore[reportUnknownMemberType]
 
     def _line(self, mark: Any) -> str:
         at: int = mark.line if mark is not None else len(self._lines)
@@ -243,6 +249,10 @@ class _Builder:
         block = self._lines[mark.line + 1 : event.end_mark.line + (event.end_mark.column > 0)]
         indent = min((len(line) - len(line.lstrip(" ")) for line in block if line.strip(" ")), default=0)
         return Position(*key_place, mark.line + 1, mark.column + 1, style, mark.line + 2, indent)
+
+
+class _TooDeepError(Exception):
+    """The fast parser gave up before it came to the level that is one too many."""
 
 
 class _StopError(Exception):
