@@ -9,6 +9,7 @@ from functools import partial
 
 from orchestrator.engine.clock import Clock
 from orchestrator.engine.journal import Journal
+from orchestrator.engine.judging import source_of
 from orchestrator.engine.mailbox import Mailbox
 from orchestrator.events import ChunkProgressed
 from orchestrator.plan.workload import Chunk
@@ -70,6 +71,8 @@ class Attempts:
             effort=chunk.effort,
             timeout_s=chunk.timeout_s * 2**tries.timeouts,
             output_schema=chunk.output_schema,
+            expect=chunk.expect.model_dump(exclude_defaults=True) if chunk.expect is not None else {},
+            source=source_of(chunk),
         )
         tries.task = asyncio.create_task(self._attempt(request), name=f"orchestrate {chunk.id}")
         return request

@@ -131,6 +131,7 @@ def _chunk(
         reuse=spec.reuse or plan.reuse or "always",
         occurrence=seen[recipe] - 1,
         recipe=recipe,
+        expect=spec.expect,
     )
 
 

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
+
+from orchestrator.plan.expecting import ExpectSpec, ReviewSpec
+from orchestrator.plan.part import ChunkId, FileText, ModelName, PlanPart
 
 Complexity = Literal["simple", "medium", "complex"]
 Effort = Literal["low", "medium", "high", "xhigh", "max"]
@@ -20,27 +23,8 @@ SplitMode = Literal["markdown", "headings", "text", "code", "lines", "regex"]
 TIMEOUT_S: dict[Complexity, float] = {"simple": 120.0, "medium": 300.0, "complex": 600.0}
 """Seconds for one attempt of each size class."""
 
-ID_PATTERN = r"^[a-z][a-z0-9_]{0,63}$"
-MODEL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:/@\[\]-]{0,199}$"
 REUSE_PATTERN = r"^(always|never|[1-9][0-9]{0,5}[smhd])$"
-
-ChunkId = Annotated[str, Field(pattern=ID_PATTERN)]
-ModelName = Annotated[str, Field(pattern=MODEL_PATTERN)]
 PositiveSeconds = Annotated[float, Field(gt=0, le=86_400)]
-
-
-class PlanPart(BaseModel):
-    """Base of every part: unknown keys are refused, values keep their YAML type, nothing changes after loading."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class FileText(PlanPart):
-    """A text that stands in a file."""
-
-    file: str = Field(
-        min_length=1, description="Path of a UTF-8 text file, relative to the plan file, inside its folder."
-    )
 
 
 def _short_context(value: Any) -> Any:
@@ -216,6 +200,9 @@ class ChunkSpec(SharedSettings):
     carry: CarrySpec | None = Field(
         default=None, description="What it is told of the chunk before it, in `mode: sequence` or over pieces."
     )
+    expect: ExpectSpec | None = Field(
+        default=None, description="What its answer has to be like; an answer that is not is sent back with the reason."
+    )
 
 
 class StitchSpec(PlanPart):
@@ -228,6 +215,7 @@ class StitchSpec(PlanPart):
         description="Which answers, in which order; by default all that no other chunk refers to.",
     )
     template: str | None = Field(default=None, min_length=1, description="A jinja2 template file for the whole result.")
+    expect: ExpectSpec | None = Field(default=None, description="What the result as a whole has to be like.")
     output: str | None = Field(
         default=None, min_length=1, description="Result file; by default <name>.result.<ext> in the current folder."
     )
@@ -272,13 +260,15 @@ class Plan(SharedSettings):
     ] = Field(default_factory=dict, description="Named texts for the prompts.")
     chunks: Annotated[tuple[ChunkSpec, ...], Field(strict=False)] = Field(min_length=1, description="The sub-prompts.")
     stitch: StitchSpec = Field(default_factory=StitchSpec, description="How the answers become one result.")
+    review: ReviewSpec | None = Field(
+        default=None, description="What the result is looked at for when all chunks have answered, and how often."
+    )
     limits: Limits = Field(default_factory=Limits, description="Bounds of a run.")
 
 
 LATER: dict[str, dict[str, str]] = {
     "plan": {"tools": "tools", "account": "accounts", "isolation": "process reuse", "workdir": "tools"},
     "chunk": {
-        "expect": "checks on answers",
         "output_schema": "structured answers",
         "fields": "structured answers",
         "workdir": "tools",

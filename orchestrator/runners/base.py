@@ -35,6 +35,8 @@ class FailureClass(StrEnum):
     """The model, or a safeguard, declined."""
     EMPTY = "empty"
     """A clean end without any text."""
+    REJECTED = "rejected"
+    """A whole answer, but not what the plan's `expect` asks for; the engine's own judgement."""
     MALFORMED = "malformed"
     """The answer does not have the form that was asked for."""
     CRASH = "crash"
@@ -56,6 +58,8 @@ class Request:
     """All that shapes one attempt. `context` is the system prompt; `timeout_s` bounds the attempt in seconds.
 
     With an `output_schema` (a JSON Schema of an object) the text of the reply is one JSON value in compact form.
+    `expect` is what the plan expects of the answer, and `source` what that compares with; the engine judges by it, and
+    only a runner that makes answers up need look at it.
     """
 
     chunk_id: str
@@ -67,6 +71,8 @@ class Request:
     effort: str | None
     timeout_s: float
     output_schema: Mapping[str, Any] | None = None
+    expect: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
