@@ -19,7 +19,7 @@ from orchestrator.plan.estimate import Estimate, estimate_workload
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.schema import json_schema
 from orchestrator.plan.tokens import count_tokens
-from orchestrator.plan.workload import Chunk, ForEach, Group, Reduce, Workload
+from orchestrator.plan.workload import ForEach, Group, Reduce, Workload
 
 UNPLANNED = (
     "no chunks yet: the model plans them from the request (`orchestrate plan` shows how); "
@@ -145,7 +145,7 @@ def chunk_levels(workload: Workload) -> dict[str, int]:
 
     That of a group is the highest of its chunks.
     """
-    waits_for = {chunk.id: {*chunk.upstream, *chunk.after, *_carried(chunk)} for chunk in workload.chunks.values()}
+    waits_for = {chunk.id: {*chunk.upstream, *chunk.after, *chunk.told_of} for chunk in workload.chunks.values()}
     for group in workload.groups.values():
         if isinstance(group, ForEach):
             over = {group.over} if group.over else set[str]()
@@ -156,10 +156,6 @@ def chunk_levels(workload: Workload) -> dict[str, int]:
         known = isinstance(group, ForEach) and group.members is not None
         levels[name] = (0 if known else 1) + max((levels[each] for each in waits_for[name]), default=0)
     return levels
-
-
-def _carried(chunk: Chunk) -> tuple[str, ...]:
-    return (chunk.carry.previous,) if chunk.carry is not None and chunk.carry.previous else ()
 
 
 def _group_record(group: Group, *, level: int) -> dict[str, Any]:

@@ -34,8 +34,10 @@ class Budget:
 
     def _expected_of(self, chunk_id: str) -> float:
         """A chunk that became known only now is taken for the first of its group."""
-        entry = chunk_id.partition("[")[0]
-        alike = (self._expected.get(name) for name in (chunk_id, f"{entry}[1]", f"{entry}[1.1]", entry))
+        entry, _, rest = chunk_id.partition("[")
+        keeper = rest.partition("]")[2]
+        names = (chunk_id, f"{entry}[1]{keeper}", f"{entry}[1]", f"{entry}[1.1]", entry)
+        alike = (self._expected.get(name) for name in names)
         return next((each for each in alike if each is not None), 0.0)
 
     def reserve(self, chunk_id: str) -> None:

@@ -120,7 +120,8 @@ def _why(chunk: Chunk, workload: Workload, forecast: Forecast, rules: ReuseRules
         return refusal
     earlier = forecast.earlier.get(chunk.id)
     prospect = forecast.prospects.get(chunk.id)
-    upstream = _chunks_of(chunk.upstream, workload)
+    names = tuple(dict.fromkeys((*chunk.upstream, *chunk.told_of)))
+    upstream = _chunks_of(names, workload)
     if prospect is not None:
         changed = [each for each in upstream if _has_changed(each, forecast)]
         return reason_to_run(
@@ -132,7 +133,7 @@ def _why(chunk: Chunk, workload: Workload, forecast: Forecast, rules: ReuseRules
     if earlier is None or earlier.recipe != chunk.recipe:
         return reason_to_run(chunk, fingerprint="", earlier=earlier, changed_upstream=())
     # A group's chunks have one reason, whichever piece of the other each waits for.
-    waits = dict.fromkeys(entry_of(each) for each in chunk.upstream if not _is_there(each, workload, forecast))
+    waits = dict.fromkeys(entry_of(each) for each in names if not _is_there(each, workload, forecast))
     return f"upstream runs: {', '.join(waits)}" if waits else "its prompt is known only at run time"
 
 

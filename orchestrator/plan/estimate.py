@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from graphlib import TopologicalSorter
 
-from orchestrator.plan.counts import OUTPUT_TOKENS, Counts
+from orchestrator.plan.counts import Counts, guessed_output
 from orchestrator.plan.foresight import Foresight
 from orchestrator.plan.learned import NOTHING_LEARNED, Learned, Span, answer_spans
 from orchestrator.plan.prices import MILLION, Price, price_table
@@ -134,7 +134,7 @@ def _spans(
     spans: dict[str, Span] = {}
     alike: dict[str, list[str]] = {}
     for name, chunk in seen.chunks.items():
-        guess = OUTPUT_TOKENS[chunk.complexity]
+        guess = guessed_output(chunk, token_factor=prices[chunk.model].token_factor)
         spans[name] = Span(guess, guess * OUTPUT_LOW, guess * OUTPUT_HIGH)
         if learned.calls.get(chunk.recipe):
             alike.setdefault(chunk.recipe, []).append(name)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
 
+from orchestrator.plan.continuity import keepers
 from orchestrator.plan.pieces import pair_chunks, piece_chunks
 from orchestrator.plan.workload import Chunk, ForEach, Group, Item, Reduce, Workload
 
@@ -36,8 +37,7 @@ class Foresight:
     def add(self, chunk: Chunk, *more: str) -> None:
         """Take in a chunk, which waits for `more` too."""
         self.chunks[chunk.id] = chunk
-        carried = (chunk.carry.previous,) if chunk.carry is not None and chunk.carry.previous else ()
-        self.before[chunk.id] = tuple(dict.fromkeys((*chunk.upstream, *chunk.after, *carried, *more)))
+        self.before[chunk.id] = tuple(dict.fromkeys((*chunk.upstream, *chunk.after, *chunk.told_of, *more)))
 
 
 def foresee(workload: Workload, *, answer_tokens: AnswerTokens) -> Foresight:
@@ -64,6 +64,7 @@ def foresee(workload: Workload, *, answer_tokens: AnswerTokens) -> Foresight:
 
 
 def _pieces(group: ForEach, groups: Mapping[str, Group], seen: Foresight, answer_tokens: AnswerTokens) -> None:
+    kept: Sequence[Chunk] = ()
     if group.members is not None:
         seen.members[group.id] = group.members
     else:
@@ -78,7 +79,10 @@ def _pieces(group: ForEach, groups: Mapping[str, Group], seen: Foresight, answer
         for chunk in chunks:
             seen.add(chunk, *(() if group.paired else (group.over,)))
         seen.members[group.id] = tuple(chunk.id for chunk in chunks)
-    seen.before[group.id] = seen.members[group.id]
+        kept = keepers(chunks, group.kept)
+        for chunk in kept:
+            seen.add(chunk)
+    seen.before[group.id] = (*seen.members[group.id], *(chunk.id for chunk in kept))
 
 
 def _merges(group: Reduce, seen: Foresight, answer_tokens: AnswerTokens) -> None:
