@@ -84,6 +84,7 @@ def plan_record(workload: Workload, estimate: Estimate, *, here: Path) -> dict[s
             {
                 "id": chunk.id,
                 "group": chunk.group,
+                "keeps": chunk.keeping.so_far.kind if chunk.keeping is not None else "",
                 "level": levels[chunk.id],
                 "upstream": list(chunk.upstream),
                 "after": list(chunk.after),
@@ -124,7 +125,12 @@ def plan_lines(record: dict[str, Any]) -> list[str]:
     later = ", more as answers come" if any(group["kind"] == "open" for group in record["groups"]) else ""
     lines = [f"{one_line(record['name'])}: {count(len(chunks), 'chunk')}{later} in {count(levels, 'level')}, {order}"]
     groups = {group["id"]: group for group in record["groups"]}
-    single = [{**chunk, "what": ""} for chunk in chunks if chunk["id"] not in groups and not chunk["group"]]
+    keeping = [chunk for chunk in chunks if chunk["keeps"]]
+    single = [
+        {**chunk, "what": "", "kept": [each["keeps"] for each in keeping if each["upstream"] == [chunk["id"]]]}
+        for chunk in chunks
+        if chunk["id"] not in groups and not chunk["group"] and not chunk["keeps"]
+    ]
     entries = sorted([*single, *groups.values()], key=lambda entry: entry["level"])
     width = max((len(entry["id"]) for entry in entries), default=0)
     lines += [f"  {entry['level']:>2}  {entry['id']:<{width}}  {_entry_text(entry)}" for entry in entries]
@@ -178,13 +184,16 @@ def _group_record(group: Group, *, level: int) -> dict[str, Any]:
         "model": prototype.model,
         "complexity": prototype.complexity,
         "timeout_s": prototype.timeout_s,
+        "kept": [each.so_far.kind for each in group.kept] if isinstance(group, ForEach) else [],
     }
 
 
 def _entry_text(entry: dict[str, Any]) -> str:
+    """An entry in a line; for each answer of a group that is kept there is one more call."""
     after = f", after {', '.join(entry['upstream'])}" if entry["upstream"] else ""
     text = f"{entry['model'] or 'default model'}, {entry['complexity']}, up to {entry['timeout_s']:g} s{after}"
-    return f"{entry['what']}; {text}" if entry["what"] else text
+    kept = f"; kept in a {' and a '.join(entry['kept'])}" if entry["kept"] else ""
+    return f"{entry['what']}; {text}{kept}" if entry["what"] else f"{text}{kept}"
 
 
 def _size(text: str) -> dict[str, int]:

@@ -15,7 +15,7 @@ from typing import Protocol
 from orchestrator.engine.merging import SHRINKS, Sized, cut_to_fit, pack
 from orchestrator.engine.render import Known
 from orchestrator.engine.schedule import FinalStatus, Node, OnMissing
-from orchestrator.plan.continuity import keepers
+from orchestrator.plan.continuity import with_keepers
 from orchestrator.plan.pieces import answer_items, chained, pair_chunks, piece_chunks
 from orchestrator.plan.sampling import sampled
 from orchestrator.plan.tokens import count_tokens
@@ -156,7 +156,7 @@ class Groups:
             if group.sample:
                 chunks = chained(group, sampled(chunks, group.sample))
         self._members[group.id] = tuple(chunk.id for chunk in chunks)
-        chunks += keepers(chunks, group.kept)
+        chunks = with_keepers(chunks, group.kept)
         self._chunks.update({chunk.id: chunk for chunk in chunks})
         # Whoever is told of a group waits for what its answers were kept in, too.
         return Step(chunks=chunks, extend={group.id: dict.fromkeys((chunk.id for chunk in chunks), "gap")})

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from orchestrator.plan.continuity import Continuity, follow, keepers
+from orchestrator.plan.continuity import Continuity, follow, with_keepers
 from orchestrator.plan.draft import ChunkDraft, TemplateDraft
 from orchestrator.plan.grouping import GroupFacts
 from orchestrator.plan.model import TIMEOUT_S, ChunkSpec, OnMissing, Plan
@@ -77,8 +77,7 @@ def _assembled(
             own: Sequence[Chunk] = (group.last,)
         else:
             own = pieces.get(spec.id, ()) if group is not None else (plain[spec.id],)
-        kept = keepers(own, continuity.kept.get(spec.id, ())) if own else ()
-        chunks |= {chunk.id: chunk for chunk in (*own, *kept)}
+        chunks |= {chunk.id: chunk for chunk in with_keepers(own, continuity.kept.get(spec.id, ()))}
     return Built(chunks, groups)
 
 

@@ -98,15 +98,15 @@ def keeper_id(chunk_id: str, kind: KeptKind) -> str:
     return f"{chunk_id}.{kind}"
 
 
-def keepers(chunks: Sequence[Chunk], kept: Sequence[PiecesKept]) -> list[Chunk]:
-    """The chunks that keep the answers of these, one after the other."""
-    made: list[Chunk] = []
+def with_keepers(chunks: Sequence[Chunk], kept: Sequence[PiecesKept]) -> list[Chunk]:
+    """The chunks of one entry, in order, each followed by those that keep its answer."""
+    found = list(chunks)
     for each in kept:
         so_far = each.so_far
         for chunk in chunks if each.last else chunks[:-1]:
-            made.append(_keeper(chunk, so_far))
-            so_far = replace(so_far, keeper=made[-1].id)
-    return made
+            found.append(_keeper(chunk, so_far))
+            so_far = replace(so_far, keeper=found[-1].id)
+    return sorted(found, key=lambda chunk: chunk.order)
 
 
 def _keeper(of: Chunk, so_far: Kept) -> Chunk:

@@ -153,7 +153,7 @@ def _carry_problems(carry: CarrySpec, chunk: ChunkDraft, *, sequence: bool) -> I
     if chunk.kind == "reduce":
         yield "", "a `reduce` carries nothing: it has all answers", "leave it out"
     elif chunk.kind == "plain" and not sequence:
-        yield "", "`carry` needs a chunk before", "use `mode: sequence`, or `for_each`"
+        yield "", "`carry` needs a chunk before: `mode: parallel` has none", "use `mode: sequence`, or `for_each`"
 
 
 def _direct(
