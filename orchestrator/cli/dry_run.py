@@ -127,7 +127,7 @@ def _counts_text(entry: EntryOutlook) -> str:
     running = runs.pop("", 0)
     if entry.kind == "chunk":
         own = f"runs: {one_line(next(iter(entry.reasons)))}" if running else "reused"
-        return f"{own}; runs: kept in a {' and a '.join(runs)}" if runs else own
+        return ", ".join([own, *(f"then to keep the {kind}" for kind in runs)])
     parts: list[str] = []
     if running:
         reasons = ", ".join(f"{number} {one_line(why)}" for why, number in entry.reasons.items())

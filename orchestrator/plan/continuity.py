@@ -17,7 +17,7 @@ from typing import get_args
 from orchestrator.plan.grouping import GroupFacts
 from orchestrator.plan.model import CarrySpec, Plan
 from orchestrator.plan.template import Template, compile_template
-from orchestrator.plan.workload import Chunk, Keeping, Kept, KeptKind, PiecesKept
+from orchestrator.plan.workload import Chunk, ForEach, Group, Keeping, Kept, KeptKind, PiecesKept
 from orchestrator.prompt_texts import prompt_text
 
 MAX_TOKENS: dict[KeptKind, int] = {"summary": 600, "glossary": 800}
@@ -130,6 +130,13 @@ def _keeper(of: Chunk, so_far: Kept) -> Chunk:
         order=(*of.order, *([0] if len(of.order) < 2 else []), _LAST),
         keeping=Keeping(of=of.id, so_far=so_far),
     )
+
+
+def keeper_recipes(group: Group) -> set[str]:
+    """The recipes of the keepers that a group will have."""
+    made_from = group.prototype
+    kept = group.kept if isinstance(group, ForEach) else ()
+    return {_recipe(each.so_far.kind, each.so_far.max_tokens, made_from.model, made_from.effort) for each in kept}
 
 
 @cache
