@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.engine.groups import stored_members
 from orchestrator.events import ChunkReused, ChunkSkipped
 from orchestrator.plan.tokens import count_tokens
 from orchestrator.plan.values import Answer
@@ -152,6 +153,7 @@ def test_pieces_that_become_known_are_kept_too(tmp_path: Path) -> None:
     assert [each for each in seen if each.startswith("all.")] == []
     assert played.result.status == "complete"
     assert "Terms" not in played.result.text
+    assert stored_members("part", list(played.result.chunks)) == ("part[1]", "part[2]", "part[3]")
     again = go(GROUP, tmp_path, runner=runner())
     assert again.started == []
     assert len(again.ids(ChunkReused)) == len(played.result.chunks)
