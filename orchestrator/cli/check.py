@@ -19,7 +19,7 @@ from orchestrator.plan.estimate import Estimate, estimate_workload
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.schema import json_schema
 from orchestrator.plan.tokens import count_tokens
-from orchestrator.plan.workload import Chunk, ForEach, Group, Reduce, Workload
+from orchestrator.plan.workload import ForEach, Group, Reduce, Workload
 
 UNPLANNED = (
     "no chunks yet: the model plans them from the request (`orchestrate plan` shows how); "
@@ -84,6 +84,7 @@ def plan_record(workload: Workload, estimate: Estimate, *, here: Path) -> dict[s
             {
                 "id": chunk.id,
                 "group": chunk.group,
+                "keeps": chunk.keeping.so_far.kind if chunk.keeping is not None else "",
                 "level": levels[chunk.id],
                 "upstream": list(chunk.upstream),
                 "after": list(chunk.after),
@@ -124,7 +125,12 @@ def plan_lines(record: dict[str, Any]) -> list[str]:
     later = ", more as answers come" if any(group["kind"] == "open" for group in record["groups"]) else ""
     lines = [f"{one_line(record['name'])}: {count(len(chunks), 'chunk')}{later} in {count(levels, 'level')}, {order}"]
     groups = {group["id"]: group for group in record["groups"]}
-    single = [{**chunk, "what": ""} for chunk in chunks if chunk["id"] not in groups and not chunk["group"]]
+    keeping = [chunk for chunk in chunks if chunk["keeps"]]
+    single = [
+        {**chunk, "what": "", "kept": [each["keeps"] for each in keeping if each["upstream"] == [chunk["id"]]]}
+        for chunk in chunks
+        if chunk["id"] not in groups and not chunk["group"] and not chunk["keeps"]
+    ]
     entries = sorted([*single, *groups.values()], key=lambda entry: entry["level"])
     width = max((len(entry["id"]) for entry in entries), default=0)
     lines += [f"  {entry['level']:>2}  {entry['id']:<{width}}  {_entry_text(entry)}" for entry in entries]
@@ -145,7 +151,7 @@ def chunk_levels(workload: Workload) -> dict[str, int]:
 
     That of a group is the highest of its chunks.
     """
-    waits_for = {chunk.id: {*chunk.upstream, *chunk.after, *_carried(chunk)} for chunk in workload.chunks.values()}
+    waits_for = {chunk.id: {*chunk.upstream, *chunk.after, *chunk.told_of} for chunk in workload.chunks.values()}
     for group in workload.groups.values():
         if isinstance(group, ForEach):
             over = {group.over} if group.over else set[str]()
@@ -156,10 +162,6 @@ def chunk_levels(workload: Workload) -> dict[str, int]:
         known = isinstance(group, ForEach) and group.members is not None
         levels[name] = (0 if known else 1) + max((levels[each] for each in waits_for[name]), default=0)
     return levels
-
-
-def _carried(chunk: Chunk) -> tuple[str, ...]:
-    return (chunk.carry.previous,) if chunk.carry is not None and chunk.carry.previous else ()
 
 
 def _group_record(group: Group, *, level: int) -> dict[str, Any]:
@@ -182,13 +184,16 @@ def _group_record(group: Group, *, level: int) -> dict[str, Any]:
         "model": prototype.model,
         "complexity": prototype.complexity,
         "timeout_s": prototype.timeout_s,
+        "kept": [each.so_far.kind for each in group.kept] if isinstance(group, ForEach) else [],
     }
 
 
 def _entry_text(entry: dict[str, Any]) -> str:
+    """An entry in a line; for each answer of a group that is kept there is one more call."""
     after = f", after {', '.join(entry['upstream'])}" if entry["upstream"] else ""
     text = f"{entry['model'] or 'default model'}, {entry['complexity']}, up to {entry['timeout_s']:g} s{after}"
-    return f"{entry['what']}; {text}" if entry["what"] else text
+    kept = f"; kept in a {' and a '.join(entry['kept'])}" if entry["kept"] else ""
+    return f"{entry['what']}; {text}{kept}" if entry["what"] else f"{text}{kept}"
 
 
 def _size(text: str) -> dict[str, int]:

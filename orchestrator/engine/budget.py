@@ -42,8 +42,10 @@ class Budget:
     def _expected_of(self, chunk_id: str) -> float:
         """A repair is taken for what it repairs, a chunk that became known only now for the first of its group."""
         of = chunk_id.partition(".repair")[0]
-        entry = of.partition("[")[0]
-        alike = (self._expected.get(name) for name in (chunk_id, of, f"{entry}[1]", f"{entry}[1.1]", entry))
+        entry, _, rest = of.partition("[")
+        keeper = rest.partition("]")[2]
+        names = (chunk_id, of, f"{entry}[1]{keeper}", f"{entry}[1]", f"{entry}[1.1]", entry)
+        alike = (self._expected.get(name) for name in names)
         return next((each for each in alike if each is not None), 0.0)
 
     def reserve(self, chunk_id: str) -> None:

@@ -8,8 +8,10 @@ from orchestrator.plan.foresight import foresee
 from orchestrator.plan.learned import Learned
 from orchestrator.plan.model import Complexity
 from orchestrator.plan.prices import Price
+from orchestrator.plan.selection import kept_by
 from orchestrator.plan.tokens import count_tokens
 from orchestrator.plan.workload import Chunk, Workload
+from orchestrator.prompt_texts import prompt_text
 
 OUTPUT_TOKENS: dict[Complexity, int] = {"simple": 400, "medium": 1000, "complex": 2500}
 """Tokens of an answer, in the model's own count, guessed by size class: about 300, 700 and 1,800 words."""
@@ -17,6 +19,13 @@ OVERHEAD_TOKENS = 600
 """Tokens that the CLI adds to each call: its own lines, tools off, measured on 2.1.328 at about 2 kB."""
 MARK_TOKENS = 45
 """`cl100k_base` tokens of the marks around one answer."""
+
+
+def guessed_output(chunk: Chunk, *, token_factor: float) -> float:
+    """Tokens of an answer, in the model's own count, that nothing was learned of: a keeper writes to its budget."""
+    if chunk.keeping is not None:
+        return chunk.keeping.so_far.max_tokens * token_factor
+    return OUTPUT_TOKENS[chunk.complexity]
 
 
 class Counts:
@@ -49,8 +58,8 @@ class Counts:
         return self._texts[text]
 
     def _answer(self, chunk: Chunk) -> float:
-        length = self._lengths.get(chunk.recipe, OUTPUT_TOKENS[chunk.complexity])
-        return length / self._factors[chunk.model] + MARK_TOKENS
+        factor = self._factors[chunk.model]
+        return self._lengths.get(chunk.recipe, guessed_output(chunk, token_factor=factor)) / factor + MARK_TOKENS
 
     def overhead(self, model: str | None) -> float:
         """Tokens that are reported beyond what is sent, in the model's own count."""
@@ -88,14 +97,25 @@ class Counts:
             return self._count(item.text) + marks + self.seen.pieces.get(chunk.id, 0)
         return self._count(str(getattr(item, kind)))
 
+    def _told(self, chunk: Chunk) -> float:
+        """What a prompt shows beside what its template refers to."""
+        total = 0.0
+        if chunk.carry is not None and chunk.carry.previous:
+            total += chunk.carry.tail_tokens + MARK_TOKENS
+        for kept in kept_by(chunk):
+            if kept.keeper:
+                lead = 0 if chunk.keeping is not None else self._count(prompt_text(f"carry-{kept.kind}"))
+                total += kept.max_tokens + MARK_TOKENS + lead
+        if chunk.keeping is not None:
+            total += self._answers(chunk.keeping.of)
+        return total
+
     def prompt(self, chunk: Chunk) -> float:
         """Tokens of a chunk's prompt: its own text, tags included, and all that it refers to."""
         return self._prompt(chunk, own=True)
 
     def _prompt(self, chunk: Chunk, *, own: bool) -> float:
-        total = float(self._count(chunk.template.source))
-        if chunk.carry is not None and chunk.carry.previous:
-            total += chunk.carry.tail_tokens + MARK_TOKENS
+        total = float(self._count(chunk.template.source)) + self._told(chunk)
         for reference in chunk.template.references:
             if not own and reference.namespace in ("item", "parts"):
                 continue

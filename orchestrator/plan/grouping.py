@@ -139,18 +139,21 @@ def _split_problems(spec: ForEachSpec, mode: str) -> Iterator[Problem]:
 
 
 def _carry_problems(carry: CarrySpec, chunk: ChunkDraft, *, sequence: bool) -> Iterator[Problem]:
-    kinds = [name for name in ("tail_tokens", "summary", "glossary") if getattr(carry, name) is not None]
-    if len(kinds) != 1:
-        yield "", "`carry` needs exactly one of tail_tokens, summary, glossary", "keep one"
-    elif kinds[0] != "tail_tokens":
-        hint = "`carry: {tail_tokens: 400}` hands on the end of the answer before"
-        yield kinds[0], f"`carry: {{{kinds[0]}: true}}` is not in this version yet", hint
-    elif carry.max_tokens is not None:
+    kept = [name for name in ("summary", "glossary") if getattr(carry, name) is not None]
+    if len(kept) > 1:
+        yield (
+            "glossary",
+            "`carry` keeps a summary or a glossary, not both",
+            "`tail_tokens` may stand beside one",
+        )
+    elif not kept and carry.tail_tokens is None:
+        yield "", "`carry` needs one of tail_tokens, summary, glossary", "such as carry: {summary: true}"
+    elif not kept and carry.max_tokens is not None:
         yield "max_tokens", "`max_tokens` goes with `summary` and `glossary`", "leave it out"
     if chunk.kind == "reduce":
         yield "", "a `reduce` carries nothing: it has all answers", "leave it out"
     elif chunk.kind == "plain" and not sequence:
-        yield "", "`carry` needs a chunk before", "use `mode: sequence`, or `for_each`"
+        yield "", "`carry` needs a chunk before: `mode: parallel` has none", "use `mode: sequence`, or `for_each`"
 
 
 def _direct(

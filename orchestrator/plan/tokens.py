@@ -100,6 +100,15 @@ def head_tokens(text: str, n: int) -> str:
     return "".join(kept)
 
 
+def head_lines(text: str, n: int) -> str:
+    """The whole lines at the beginning of `text`, at most `n` tokens long; the head of the first if that is longer."""
+    head = head_tokens(text, n)
+    if len(head) == len(text) or text[len(head) : len(head) + 1] == "\n":
+        return head
+    lines, found, _ = head.rpartition("\n")
+    return lines if found and lines.strip() else head
+
+
 def tail_tokens(text: str, n: int) -> str:
     """The end of `text`, at most `n` tokens long, never beginning inside a character."""
     encoding, kept, left = _encoding(), list[str](), max(n, 0)
