@@ -11,6 +11,7 @@ from typing import Any
 from orchestrator.engine.budget import Budget
 from orchestrator.engine.clock import from_iso
 from orchestrator.engine.delivery import Delivery
+from orchestrator.engine.estimating import make_estimate, warnings_of
 from orchestrator.engine.execute import Executor
 from orchestrator.engine.forecast import Forecast, forecast
 from orchestrator.engine.groups import Groups, new_record
@@ -23,9 +24,9 @@ from orchestrator.engine.progress import ProgressMeter
 from orchestrator.engine.result import RunResult, make_result, run_status
 from orchestrator.engine.schedule import Schedule
 from orchestrator.engine.settings import RunSettings, Surroundings
-from orchestrator.errors import OrchestrateError, StoreError
+from orchestrator.errors import LoadingStoppedError, OrchestrateError, StoreError
 from orchestrator.events import RunContinued, RunEstimated, RunFinished, RunPaused, RunResumed, RunStarted, RunStatus
-from orchestrator.plan.estimate import TOTALS, Estimate, estimate_workload
+from orchestrator.plan.estimate import TOTALS, ChunkEstimate
 from orchestrator.plan.learned import NOTHING_LEARNED
 from orchestrator.plan.workload import Workload
 from orchestrator.runners.base import RunnerInfo
@@ -64,6 +65,7 @@ class RunSession:
         self._stop: tuple[StopClass, str] = ("", "")
         self._login = ""
         self._learned = NOTHING_LEARNED
+        self._expected: Mapping[str, ChunkEstimate] = {}
 
     async def start(self) -> None:
         """Check all that can be checked, get the runner ready if anything has to be asked, and begin the run.
@@ -105,6 +107,7 @@ class RunSession:
             journal=self._journal,
         )
         self._announce(records)
+        self._keep_known()
         await self._journal.flush()
 
     @property
@@ -173,34 +176,31 @@ class RunSession:
 
     async def estimate(self) -> None:
         """Tell what the run will take, and ask for consent; afterwards chunks may start."""
-        self._estimate: Estimate = await asyncio.to_thread(
-            estimate_workload,
-            self._forecast.ahead,
-            reusable=self._forecast.reusable,
-            max_concurrency=self._settings.max_concurrency,
-            learned=self._learned,
-        )
-        told: dict[str, Any] = {name: getattr(self._estimate, name) for name in TOTALS}
-        told |= {"login": self._login, "warnings": self._warnings()}
+        try:
+            estimate = await make_estimate(self._forecast, self._settings, self._with, learned=self._learned)
+        except LoadingStoppedError:
+            # The run has begun: it stops as it would a moment later, and nothing starts.
+            return
+        self._expected = estimate.chunks
+        self._keep_known()
+        told: dict[str, Any] = {name: getattr(estimate, name) for name in TOTALS}
+        told |= {"login": self._login, "warnings": warnings_of(estimate, max_cost_usd=self._settings.max_cost_usd)}
         told["planning"] = self._workload.to_be_planned
         self._journal.append(RunEstimated, **told)
         await self._journal.flush()
-        if self._estimate.calls and self._with.confirm is not None:
+        if estimate.calls and self._with.confirm is not None:
             shown = RunEstimated(run_id=self.run_id, seq=0, at=self._with.clock.iso(), **told)
             if not self._with.confirm(shown):
                 self._stop = ("stopped", "declined before anything was paid")
 
-    def _warnings(self) -> tuple[str, ...]:
-        limit = self._settings.max_cost_usd
-        if limit is None or self._estimate.cost_usd_high <= limit:
-            return self._estimate.warnings
-        high = self._estimate.cost_usd_high
-        return (*self._estimate.warnings, f"it may cost ${high:.2f}, more than the limit of ${limit:.2f}")
+    def _keep_known(self) -> None:
+        if (writing := self._with.known.writing()) is not None:
+            self._journal.do(writing)
 
     async def execute(self) -> None:
         """Run what can run; returns when all is done or the run has to stop. Raises `StoreError`."""
         await self._delivery.begin()
-        expected = self._estimate.chunks
+        expected = self._expected
         for record in list(self._ledger.records.values()):
             if record.status == "running":
                 each = expected.get(record.chunk_id)

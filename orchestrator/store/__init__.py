@@ -2,6 +2,7 @@
 
 from orchestrator.store.records import AnswerRecord, AttemptRecord, CallRecord, ChunkRecord, RunRecord
 from orchestrator.store.store import Store, look_into, open_store
+from orchestrator.store.texts import StoredTexts
 from orchestrator.store.thread import Connection
 from orchestrator.store.writes import Writes
 
@@ -13,6 +14,7 @@ __all__ = [
     "Connection",
     "RunRecord",
     "Store",
+    "StoredTexts",
     "Writes",
     "look_into",
     "open_store",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from orchestrator.errors import StoreError, StoreVersionError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Kept in `PRAGMA user_version`; a store of a higher version is refused.
 
 A store of a lower one is brought up to this the first time that a run writes to it, once a copy of the file lies
@@ -67,6 +67,12 @@ CREATE TABLE calls (
 );
 CREATE INDEX calls_by_model ON calls (runner, model);
 CREATE INDEX chunks_by_recipe ON chunks (recipe);
+""",
+    3: """
+CREATE TABLE texts (
+    key TEXT PRIMARY KEY, value TEXT NOT NULL, size INTEGER NOT NULL, used_at REAL NOT NULL
+);
+CREATE INDEX texts_by_use ON texts (used_at);
 """,
 }
 """What each version added to `TABLES`, which are those of version 1."""
@@ -185,6 +191,11 @@ def _pragma(connection: sqlite3.Connection, name: str) -> int:
 def knows_calls(connection: sqlite3.Connection) -> bool:
     """Whether the store has the table `calls`: one that is only read may be of an earlier version."""
     return _pragma(connection, "user_version") > 1
+
+
+def knows_texts(connection: sqlite3.Connection) -> bool:
+    """The same of the table `texts`."""
+    return _pragma(connection, "user_version") > 2
 
 
 def empty_store() -> sqlite3.Connection:

@@ -13,6 +13,7 @@ import pytest
 from orchestrator.errors import StoreError, StoreVersionError
 from orchestrator.store import CallRecord, Writes, look_into, open_store
 from orchestrator.store.reads import answers_by_recipe, chunks, find_answer, latest_run_id, recent_calls
+from orchestrator.store.schema import SCHEMA_VERSION
 
 FORMAT_1 = Path(__file__).with_name("format-1.db.gz")
 """Written by the first version: a run of three chunks, answered by the simulated runner."""
@@ -54,7 +55,7 @@ def test_a_run_brings_it_up_and_leaves_a_copy(first_format: Path) -> None:
     run_id = old.resolve("last")
     kept = old.chunks(run_id)
     store = open_store(first_format, create=True)
-    assert version(first_format) == 2
+    assert version(first_format) == SCHEMA_VERSION
     assert store.chunks(run_id) == kept
     assert store.ask(lambda connection: find_answer(connection, kept[0].fingerprint)) is not None
     copy = first_format.with_name("store.db.format-1")
@@ -77,9 +78,9 @@ def test_a_later_format_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     open_store(path, create=True)
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA user_version = 3")
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     for create in (False, True):
-        with pytest.raises(StoreVersionError, match="format 3"):
+        with pytest.raises(StoreVersionError, match=f"format {SCHEMA_VERSION + 1}"):
             open_store(path, create=create)
 
 
