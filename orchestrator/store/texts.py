@@ -86,6 +86,8 @@ def _write(connection: sqlite3.Connection, new: Mapping[str, str], used: Collect
     connection.execute(
         "UPDATE texts SET used_at = ? WHERE key IN (SELECT value FROM json_each(?))", (now, json.dumps(sorted(used)))
     )
+    if not new:
+        return
     connection.execute(
         "DELETE FROM texts WHERE rowid IN (SELECT rowid FROM ("
         "SELECT rowid, sum(size) OVER (ORDER BY used_at DESC, rowid DESC) AS total FROM texts) WHERE total > ?)",

@@ -116,9 +116,10 @@ def test_a_piece_that_fails_for_good_leaves_a_gap_in_the_summary(command: Comman
 
 def test_a_text_that_was_split_is_not_split_again(command: Command, standin_api: StandInApi) -> None:
     """Another prompt over the same text sends the same pieces, as the store kept them: no split is added to it."""
+    (command.folder / "handbook.md").write_text(handbook(1000), encoding="utf-8")
     bodies: list[set[str]] = []
     for words in ("TASK-part", "TASK-part again"):
-        (command.folder / "plan.yaml").write_text(PLAN.replace("TASK-part", words))
+        (command.folder / "plan.yaml").write_text(PLAN.replace("TASK-part", words).replace("60000", "12000"))
         standin_api.when(f"{words}\n", summary_of)
         assert command.run("plan.yaml", "--progress", "json").exit_code == 0
         sent = {request.prompt for request in standin_api.requests_for(f"{words}\n")}
