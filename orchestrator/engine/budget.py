@@ -5,13 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 
-def above_limit(cost_usd_high: float, *, limit_usd: float | None) -> tuple[str, ...]:
-    """The warning that a run may cost more than it is allowed to, or nothing."""
-    if limit_usd is None or cost_usd_high <= limit_usd:
-        return ()
-    return (f"it may cost ${cost_usd_high:.2f}, more than the limit of ${limit_usd:.2f}",)
-
-
 class Budget:
     """Keeps a run's cost below `max_cost_usd` (None: no bound), by at most what is in flight.
 

@@ -46,7 +46,7 @@ def halves(chunk: Chunk) -> list[Chunk]:
             chunk,
             id=f"{chunk.id[:-1]}.{at}]",
             order=(*chunk.order, at),
-            item=replace(item, text=piece.text, index=at, count=len(pieces)),
+            item=replace(item, text=piece.text, tokens=piece.tokens, index=at, count=len(pieces)),
         )
         for at, piece in enumerate(pieces, 1)
     ]

@@ -11,6 +11,7 @@ from orchestrator.plan.foresight import Foresight
 from orchestrator.plan.learned import NOTHING_LEARNED, Learned, Span, answer_spans
 from orchestrator.plan.prices import MILLION, Price, price_table
 from orchestrator.plan.selection import entry_of
+from orchestrator.plan.tally import Tally
 from orchestrator.plan.workload import Chunk, KeptKind, Workload
 
 OUTPUT_LOW, OUTPUT_HIGH = 0.4, 2.0
@@ -66,15 +67,20 @@ TOTALS = tuple(field.name for field in fields(Estimate) if field.name not in ("c
 
 
 def estimate_workload(
-    workload: Workload, *, reusable: Collection[str] = (), max_concurrency: int, learned: Learned = NOTHING_LEARNED
+    workload: Workload,
+    *,
+    reusable: Collection[str] = (),
+    max_concurrency: int,
+    learned: Learned = NOTHING_LEARNED,
+    tally: Tally | None = None,
 ) -> Estimate:
     """The estimate of a run in which the chunks of `reusable` are not asked again, by what was learned before.
 
-    Takes under a second for 5,000 chunks: each distinct text is counted once. An answer that a prompt refers to
-    counts as its guessed length. Raises `TokenRanksError` when tokens cannot be counted.
+    Takes under a second for 5,000 chunks: each distinct text is counted once, by `tally`. An answer that a prompt
+    refers to counts as its guessed length. Raises `TokenRanksError` when tokens cannot be counted.
     """
     prices = {model: _price(model, learned) for model in _models(workload)}
-    counts = Counts(workload, prices, learned)
+    counts = Counts(workload, prices, learned, tally or Tally())
     seen = counts.seen
     inputs = {name: estimate_input(chunk, counts, price=prices[chunk.model]) for name, chunk in seen.chunks.items()}
     spans = _spans(seen, counts, inputs, prices, learned, reusable)

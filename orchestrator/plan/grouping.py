@@ -8,6 +8,7 @@ from typing import Literal
 
 from orchestrator.plan.draft import ChunkDraft
 from orchestrator.plan.itemize import items_of
+from orchestrator.plan.loading import Texts
 from orchestrator.plan.model import CarrySpec, ForEachSpec
 from orchestrator.plan.naming import did_you_mean
 from orchestrator.plan.report import Report
@@ -46,6 +47,7 @@ def draft_groups(
     kinds: Mapping[str, InputKind],
     sequence: bool,
     report: Report,
+    texts: Texts,
 ) -> dict[str, GroupFacts]:
     """Every `for_each` by its chunk's id; all that is wrong with one, a `reduce` or a `carry` by itself is reported."""
     drafts = {chunk.id: chunk for chunk in reversed(chunks) if chunk.id is not None}
@@ -64,7 +66,7 @@ def draft_groups(
             continue
         groups[chunk.id] = GroupFacts(columns=None)
         if not problems:
-            groups[chunk.id] = _direct(spec, inputs, path, report) or groups[chunk.id]
+            groups[chunk.id] = _direct(spec, inputs, path, report, texts) or groups[chunk.id]
     for chunk in drafts.values():
         if chunk.kind == "for_each" and chunk.id is not None and chunk.id not in groups:
             _follow(chunk.id, drafts, groups)
@@ -157,7 +159,7 @@ def _carry_problems(carry: CarrySpec, chunk: ChunkDraft, *, sequence: bool) -> I
 
 
 def _direct(
-    spec: ForEachSpec, inputs: Mapping[str, InputText | None], path: YamlPath, report: Report
+    spec: ForEachSpec, inputs: Mapping[str, InputText | None], path: YamlPath, report: Report, texts: Texts
 ) -> GroupFacts | None:
     """A group over an input or a list, or None when it cannot be had (which was, or is now, reported)."""
     from orchestrator.plan.split import SplitError
@@ -166,7 +168,7 @@ def _direct(
     if spec.input is not None and source is None:
         return None
     try:
-        items = items_of(spec, source)
+        items = items_of(spec, source, texts)
     except SplitError as problem:
         report.at(path, problem.message, problem.hint)
         return None

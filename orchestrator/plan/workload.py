@@ -25,7 +25,8 @@ class Item:
     `answer_of`. `from_answer` names the chunk that a model wrote the text in: it is then shown between marks. `source`
     is the file, row key or item that the piece comes from, `row` its columns, `heading_path` its headings joined by
     " > ". In a paired group `original` is the text of the piece that it all began with, and `chunks` maps the groups
-    between to this piece's chunk there. `notes` tell where the text had to be cut in a bad place.
+    between to this piece's chunk there. `notes` tell where the text had to be cut in a bad place. `tokens` is the
+    count of `text` in `cl100k_base`, None when nobody counted it yet; no prompt shows it.
     """
 
     index: int
@@ -41,6 +42,7 @@ class Item:
     original: str = ""
     chunks: Mapping[str, str] = field(default_factory=dict[str, str])
     notes: tuple[str, ...] = ()
+    tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
