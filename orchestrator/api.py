@@ -24,6 +24,7 @@ from orchestrator.binding import (
     open_plan,
 )
 from orchestrator.engine import recall
+from orchestrator.engine.allowance import WindowOutlook as WindowOutlook
 from orchestrator.engine.control import RunControl
 from orchestrator.engine.outlook import EntryOutlook as EntryOutlook
 from orchestrator.engine.outlook import Outlook

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orchestrator.engine.allowance import WindowUse
 from orchestrator.engine.ledger import Ledger
 from orchestrator.engine.policy import StopClass
 from orchestrator.engine.render import Known
@@ -51,6 +52,7 @@ class RunResult:
     chunks: every chunk by id, in plan order.
     output: the file that holds `text`, or None when none was written.
     reason: why a stopped run stopped, else "".
+    windows: the usage windows of the login as this process saw them last; empty for a login without any.
     """
 
     run_id: str
@@ -62,6 +64,7 @@ class RunResult:
     output: Path | None
     stop_class: StopClass
     reason: str
+    windows: tuple[WindowUse, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -99,6 +102,7 @@ def make_result(
     written: Path | None,
     ledger: Ledger,
     stop: tuple[StopClass, str],
+    windows: tuple[WindowUse, ...],
 ) -> RunResult:
     """The result of a run from what its parts know at the end."""
     return RunResult(
@@ -114,6 +118,7 @@ def make_result(
         output=written,
         stop_class=stop[0],
         reason=stop[1],
+        windows=windows,
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from orchestrator.engine.allowance import WindowUse, window_record
 from orchestrator.engine.budget import Budget
 from orchestrator.engine.clock import from_iso
 from orchestrator.engine.delivery import Delivery
@@ -253,6 +254,10 @@ class RunSession:
         if self._ledger.answers or not self._stop[0]:
             await self._delivery.deliver(complete=self._status() == "complete")
 
+    @property
+    def _windows(self) -> tuple[WindowUse, ...]:
+        return self._executor.windows if self._executor is not None else ()
+
     def _status(self) -> RunStatus:
         return run_status(self._workload, self._groups.known, stop_class=self._stop[0])
 
@@ -269,6 +274,7 @@ class RunSession:
             elapsed_s=round(self._elapsed_s(), 3),
             work_s=round(self._ledger.work_s, 3),
             reason=self._stop[1],
+            windows=tuple(window_record(each) for each in self._windows),
         )
         await self._journal.flush()
         self.result = make_result(
@@ -278,6 +284,7 @@ class RunSession:
             written=self._delivery.written,
             ledger=self._ledger,
             stop=self._stop,
+            windows=self._windows,
         )
         await self.close()
 
