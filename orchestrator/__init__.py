@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         resume_run,
         run_plan,
     )
+    from orchestrator.engine.allowance import WindowOutlook, WindowUse
     from orchestrator.engine.control import RunControl, StopLevel
     from orchestrator.engine.outlook import ChunkOutlook, EntryOutlook, Outlook
     from orchestrator.engine.result import ChunkOutcome, RunResult
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from orchestrator.plan.load import StdinText, load_plan
     from orchestrator.plan.model import Plan
     from orchestrator.planning import PlanningResult
-    from orchestrator.runners.base import Failure, FailureClass, Reply, Request, Runner, RunnerInfo, Usage
+    from orchestrator.runners.base import Failure, FailureClass, Reply, Request, Runner, RunnerInfo, Usage, UsageWindow
     from orchestrator.runners.simulated import SimulatedRunner
 
 __version__ = "0.1.0"
@@ -94,6 +95,9 @@ __all__ = [
     "UnknownRunError",
     "Usage",
     "UsageError",
+    "UsageWindow",
+    "WindowOutlook",
+    "WindowUse",
     "aforecast_plan",
     "aplan_request",
     "aresume_run",
@@ -125,6 +129,7 @@ _HOMES = {
         "resume_run",
         "run_plan",
     ),
+    "engine.allowance": ("WindowOutlook", "WindowUse"),
     "engine.control": ("RunControl", "StopLevel"),
     "engine.outlook": ("ChunkOutlook", "EntryOutlook", "Outlook"),
     "engine.result": ("ChunkOutcome", "RunResult"),
@@ -133,7 +138,7 @@ _HOMES = {
     "plan.load": ("StdinText", "load_plan"),
     "plan.model": ("Plan",),
     "planning": ("PlanningResult",),
-    "runners.base": ("Failure", "FailureClass", "Reply", "Request", "Runner", "RunnerInfo", "Usage"),
+    "runners.base": ("Failure", "FailureClass", "Reply", "Request", "Runner", "RunnerInfo", "Usage", "UsageWindow"),
     "runners.simulated": ("SimulatedRunner",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

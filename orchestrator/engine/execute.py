@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from orchestrator.engine.allowance import Allowances, WindowUse
+from orchestrator.engine.allowance import Allowances
 from orchestrator.engine.attempts import Attempts, Outcome
 from orchestrator.engine.budget import Budget
 from orchestrator.engine.ceilings import Continuations
@@ -60,6 +60,7 @@ class Executor:
         rules: ReuseRules,
         forecast: Forecast,
         measuring: Measuring,
+        allowances: Allowances,
         control: RunControl,
         clock: Clock,
         meter: ProgressMeter,
@@ -91,13 +92,13 @@ class Executor:
             on_found=lambda chunk_id: self._finish(chunk_id, "succeeded"),
             on_missing=schedule.enqueue,
         )
-        self._allowances = Allowances()
+        self._allowances = allowances
         self._attempts = Attempts(
             runner,
             journal=journal,
             mailbox=self._mailbox,
             clock=clock,
-            on_answering=self._allowances.heard,
+            on_answering=allowances.heard,
             on_ended=self._on_attempt_ended,
         )
         self._continuations = Continuations()
@@ -110,11 +111,6 @@ class Executor:
     def stop(self) -> tuple[StopClass, str]:
         """Why the run stopped before all was done: its class and the reason in words; empty when it did not."""
         return self._gate.stop_class, self._gate.stop_reason
-
-    @property
-    def windows(self) -> tuple[WindowUse, ...]:
-        """The login's usage windows as this process has seen them last."""
-        return self._allowances.windows
 
     async def run(self, *, stopped: tuple[StopClass, str] = ("", "")) -> None:
         """Returns when every chunk came to its end, or when nothing more may start and nothing is under way.
@@ -240,11 +236,9 @@ class Executor:
         if isinstance(outcome, Reply):
             outcome = replace(outcome, text=self._continuations.whole(chunk_id, outcome.text))
         if isinstance(outcome, Reply) and not outcome.text.strip():
+            paid, windows = outcome.cost_usd, outcome.windows
             outcome = Failure(
-                error_type=FailureClass.EMPTY,
-                message="the answer is empty",
-                cost_usd=outcome.cost_usd,
-                windows=outcome.windows,
+                error_type=FailureClass.EMPTY, message="the answer is empty", cost_usd=paid, windows=windows
             )
         told = isinstance(outcome, Reply) or outcome.cost_usd > 0 or outcome.error_type not in _MAY_COST_UNTOLD
         charge = self._budget.settle(chunk_id, cost_usd=outcome.cost_usd if told else None)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from orchestrator.engine.allowance import WindowUse, window_record
+from orchestrator.engine.allowance import Allowances, window_record
 from orchestrator.engine.budget import Budget
 from orchestrator.engine.clock import from_iso
 from orchestrator.engine.delivery import Delivery
@@ -62,6 +62,7 @@ class RunSession:
         self._lock = surroundings.store.lock(record.run_id)
         self._thread: StoreThread | None = None
         self._executor: Executor | None = None
+        self._allowances = Allowances()
         self._stop: tuple[StopClass, str] = ("", "")
         self._login = ""
         self._learned = NOTHING_LEARNED
@@ -225,6 +226,7 @@ class RunSession:
             rules=self._settings.rules,
             forecast=self._forecast,
             measuring=Measuring(self._workload, journal=self._journal, runner_kind=self._with.runner.kind),
+            allowances=self._allowances,
             control=self._with.control,
             clock=self._with.clock,
             meter=ProgressMeter(
@@ -254,10 +256,6 @@ class RunSession:
         if self._ledger.answers or not self._stop[0]:
             await self._delivery.deliver(complete=self._status() == "complete")
 
-    @property
-    def _windows(self) -> tuple[WindowUse, ...]:
-        return self._executor.windows if self._executor is not None else ()
-
     def _status(self) -> RunStatus:
         return run_status(self._workload, self._groups.known, stop_class=self._stop[0])
 
@@ -274,7 +272,7 @@ class RunSession:
             elapsed_s=round(self._elapsed_s(), 3),
             work_s=round(self._ledger.work_s, 3),
             reason=self._stop[1],
-            windows=tuple(window_record(each) for each in self._windows),
+            windows=tuple(window_record(each) for each in self._allowances.windows),
         )
         await self._journal.flush()
         self.result = make_result(
@@ -284,7 +282,7 @@ class RunSession:
             written=self._delivery.written,
             ledger=self._ledger,
             stop=self._stop,
-            windows=self._windows,
+            windows=self._allowances.windows,
         )
         await self.close()
 
