@@ -168,6 +168,7 @@ def holds(total: dict[str, Any], cost_usd: float) -> bool:
     return total["cost_usd_low"] <= cost_usd <= total["cost_usd_high"]
 
 
+@pytest.mark.timeout(300)  # fifty real processes and more, on a machine that may be busy
 def test_a_sample_of_five_tells_what_two_hundred_cost(place: Callable[[StandInApi, str], Place]) -> None:
     """Whether answers grow with their pieces, are all alike, vary at random or are of two kinds: the range told after
     5 of 200 holds the true cost in at least 9 of 10 cases, and is never wider than 30 % to each side.
@@ -182,6 +183,7 @@ def test_a_sample_of_five_tells_what_two_hundred_cost(place: Callable[[StandInAp
     assert len(missed) <= 1, missed
 
 
+@pytest.mark.timeout(300)  # fifty real processes and more, on a machine that may be busy
 def test_the_whole_costs_what_the_sample_told(place: Callable[[StandInApi, str], Place]) -> None:
     """The rest of a sampled plan, run to its end, costs what the stand-in's rule says, within what was told."""
     case = Case(seed=20, law="log-normal", pieces=60)
