@@ -16,6 +16,7 @@ from typing import Any, TypedDict, Unpack
 
 from orchestrator.binding import bind_new_run, bind_resumed_run, check_options, kept_limit
 from orchestrator.engine import recall
+from orchestrator.engine.allowance import WindowOutlook as WindowOutlook
 from orchestrator.engine.control import RunControl
 from orchestrator.engine.outlook import EntryOutlook as EntryOutlook
 from orchestrator.engine.outlook import Outlook

@@ -217,7 +217,8 @@ class RunStitched(EventBase):
 class RunFinished(EventBase):
     """Last event of a process. `reason` says why a stopped run stopped, else it is empty.
 
-    `elapsed_s` is this process's; `work_s` is what its paid attempts took one after the other.
+    `elapsed_s` is this process's; `work_s` is what its paid attempts took one after the other. `windows` are the
+    login's usage windows as seen last, each with `name`, `utilization`, `resets_at`, `moved`, `step` and `cost_usd`.
     """
 
     type: ClassVar[str] = "run_finished"
@@ -231,6 +232,7 @@ class RunFinished(EventBase):
     elapsed_s: float
     work_s: float
     reason: str
+    windows: tuple[Mapping[str, Any], ...] = ()
 
 
 Event = (

@@ -61,7 +61,13 @@ class Drafts:
     def whole(self, chunk: Chunk, reply: Reply) -> Reply | Failure:
         """The reply with what was written before it; a failure when that is empty, or not what the plan expects."""
         text = join_continuation(self._beginnings.pop(chunk.id, Beginning()).text, reply.text)
-        charged = Failure(error_type=FailureClass.EMPTY, message="", cost_usd=reply.cost_usd, usage=reply.usage)
+        charged = Failure(
+            error_type=FailureClass.EMPTY,
+            message="",
+            cost_usd=reply.cost_usd,
+            usage=reply.usage,
+            windows=reply.windows,
+        )
         if not text.strip():
             return replace(charged, message="the answer is empty")
         problems = answer_shortfalls(chunk, text)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orchestrator.engine.allowance import WindowUse
 from orchestrator.engine.ledger import Ledger
 from orchestrator.engine.policy import StopClass
 from orchestrator.engine.render import Known
@@ -53,6 +54,7 @@ class RunResult:
     output: the file that holds `text`, or None when none was written.
     reason: why a stopped run stopped, else "".
     remaining: what the review found and could not put right; a run that has any is partial.
+    windows: the usage windows of the login as this process saw them last; empty for a login without any.
     """
 
     run_id: str
@@ -65,6 +67,7 @@ class RunResult:
     stop_class: StopClass
     reason: str
     remaining: tuple[Finding, ...] = ()
+    windows: tuple[WindowUse, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -109,6 +112,7 @@ def make_result(
     ledger: Ledger,
     stop: tuple[StopClass, str],
     remaining: tuple[Finding, ...],
+    windows: tuple[WindowUse, ...],
 ) -> RunResult:
     """The result of a run from what its parts know at the end."""
     return RunResult(
@@ -125,6 +129,7 @@ def make_result(
         stop_class=stop[0],
         reason=stop[1],
         remaining=remaining,
+        windows=windows,
     )
 
 

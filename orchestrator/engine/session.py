@@ -9,6 +9,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
+from orchestrator.engine.allowance import Allowances, window_record
 from orchestrator.engine.assembly import assemble_executor
 from orchestrator.engine.delivery import Delivery
 from orchestrator.engine.estimating import make_estimate, warnings_of
@@ -60,6 +61,7 @@ class RunSession:
         self._lock = surroundings.store.lock(record.run_id)
         self._thread: StoreThread | None = None
         self._executor: Executor | None = None
+        self._allowances = Allowances()
         self._stop: tuple[StopClass, str] = ("", "")
         self._opened = False
         self._login = ""
@@ -202,6 +204,7 @@ class RunSession:
             expected=expected,
             settings=self._settings,
             surroundings=self._with,
+            allowances=self._allowances,
             paused_until_s=pause_left_by(self._earlier_events),
             on_finished=self._delivery.update,
         )
@@ -256,6 +259,7 @@ class RunSession:
             elapsed_s=round(self._elapsed_s(), 3),
             work_s=round(self._ledger.work_s, 3),
             reason=self._stop[1],
+            windows=tuple(window_record(each) for each in self._allowances.windows),
         )
         await self._journal.flush()
         self.result = make_result(
@@ -266,6 +270,7 @@ class RunSession:
             ledger=self._ledger,
             stop=self._stop,
             remaining=self._review.remaining,
+            windows=self._allowances.windows,
         )
         await self.close()
 

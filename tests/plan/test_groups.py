@@ -169,6 +169,24 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         "`p` is an answer of a group and has no",
     ),
     ({"id": "b", "prompt": "{% for p in chunks.g %}{{ p.item.txt }}{% endfor %}"}, "an item has no `txt`"),
+    ({"id": "b", "prompt": "{% for p in chunks.g %}{{ p.item.row.a }}{% endfor %}"}, "the pieces are no rows and have"),
+    (
+        {"id": "b", "prompt": "{% for p in chunks.g %}{{ p.item.chunks.a }}{% endfor %}"},
+        "the pieces are not paired with",
+    ),
+    ({"id": "b", "prompt": "{% for p in chunks.zz %}{{ p.item.row.a }}{% endfor %}"}, "there is no chunk `zz`"),
+    (
+        {"id": "b", "prompt": "{% for p in chunks %}{{ p.item.row.a }}{{ p.text }}{% endfor %}"},
+        "`chunks` alone cannot be",
+    ),
+    (
+        {
+            "id": "b",
+            "prompt": "{% for p in parts %}{{ p.item.row.a }}{% endfor %}",
+            "reduce": {"chunk": "g", "max_tokens": 500},
+        },
+        "`p` is a part of a merge and has no `item`",
+    ),
     ({"id": "b", "prompt": "{% for p in chunks.a %}{% endfor %}"}, "`a` is one answer, not a list"),
     (each(["x"], reduce={"chunk": "g", "max_tokens": 500}), "a chunk has `for_each` or `reduce`, not both"),
 ]
