@@ -315,6 +315,8 @@ def _input_record(given: InputText) -> dict[str, Any]:
     record: dict[str, Any] = {"given": given.given, "sha256": given.sha256}
     if given.given in ("stdin", "set"):
         record["text"] = given.text
+    elif given.paths:
+        record["paths"] = [str(path) for path in given.paths]
     elif given.path is not None:
         record["path"] = str(given.path)
     return record

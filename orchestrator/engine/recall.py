@@ -11,7 +11,7 @@ from typing import Any
 from orchestrator.engine.groups import known_from
 from orchestrator.engine.stitch import Stitched, stitch, stitch_plainly
 from orchestrator.errors import PlanChangedError
-from orchestrator.plan.load import StdinText, load_plan
+from orchestrator.plan.load import GivenInput, StdinText, load_plan
 from orchestrator.plan.sampling import part_of
 from orchestrator.plan.workload import Workload
 from orchestrator.store import ChunkRecord, RunRecord, Store
@@ -96,13 +96,15 @@ def _stored_plan(record: RunRecord) -> Path | dict[str, Any]:
     return json.loads(record.source)
 
 
-def given_again(record: RunRecord) -> dict[str, str | Path | StdinText]:
+def given_again(record: RunRecord) -> dict[str, GivenInput]:
     """The inputs that the run was given with its call, to be given again."""
-    given: dict[str, str | Path | StdinText] = {}
+    given: dict[str, GivenInput] = {}
     for name, each in record.inputs.items():
         match each["given"]:
             case "file":
                 given[name] = Path(each["path"])
+            case "files":
+                given[name] = tuple(map(Path, each["paths"]))
             case "stdin":
                 given[name] = StdinText(each["text"])
             case "set":
