@@ -110,8 +110,8 @@ def planner_task(request: Workload) -> PlannerTask:
 
 def _too_large(inputs: Sequence[InputText], large: Sequence[InputText], sizes: Mapping[str, int], room: int) -> str:
     """What is said of inputs that do not fit one call; the empty text when all do."""
-    alone = {f"The input {each.name}": sizes[each.name] for each in large if sizes[each.name] > room}
-    together = {"All inputs together": sum(sizes[each.name] for each in inputs)} if large and not alone else {}
+    alone = {f"the input {each.name}": sizes[each.name] for each in large if sizes[each.name] > room}
+    together = {"all inputs together": sum(sizes[each.name] for each in inputs)} if large and not alone else {}
     told = [
         fill(prompt_text("planner-too-large"), {"what": what, "tokens": f"{tokens:,}"})
         for what, tokens in {**alone, **together}.items()

@@ -204,7 +204,7 @@ def test_a_book_beyond_the_window(first: dict[str, Any], cli: Command, standin_a
     assert done.exit_code == 0, done.stderr
     assert (cli.folder / "out.md").read_text() == "It is about numbers."
     planner, mend = standin_api.requests[:2]
-    assert "The input book has" in planner.prompt
+    assert "Too much for one call: the input book, " in planner.prompt
     assert "\n# Chapter 1\n" in planner.prompt
     assert '"for_each": {"input": "book", "split": "markdown", "max_tokens": 4000}' in mend.prompt
     notes = standin_api.requests_for("CHUNK-NOTES")
