@@ -20,8 +20,8 @@ def with_files(files: Sequence[Path], given: Mapping[str, GivenInput]) -> dict[s
     """The given inputs and those of the files that were typed.
 
     A file is an input named by its stem. More than three with the same ending are one input, named by the ending, and
-    so is a folder, named as it is: it stands for the text files in it that no `.gitignore` leaves out. Raises
-    `UsageError` for what is not there, and for a folder without text files or with others.
+    so is a folder, named as it is: it stands for the text files in it that are not hidden and that no `.gitignore`
+    leaves out. Raises `UsageError` for what is not there, and for a folder without text files or with others.
     """
     inputs = dict(given)
     kinds: dict[str, list[Path]] = {}
@@ -54,7 +54,7 @@ def _files_in(folder: Path) -> tuple[Path, ...]:
     base = folder.resolve()
     root = here if base.is_relative_to(here) else base
     try:
-        return tuple(each.path for each in find_files("**", base=base, root=root))
+        return tuple(each.path for each in find_files("**", base=base, root=root, hidden=False))
     except SplitError as problem:
         raise UsageError(f"{folder}: {problem}") from None
 

@@ -13,7 +13,7 @@ from orchestrator.engine.stitch import Stitched, stitch, stitch_plainly
 from orchestrator.errors import PlanChangedError
 from orchestrator.plan.load import GivenInput, StdinText, load_plan
 from orchestrator.plan.sampling import part_of
-from orchestrator.plan.workload import Workload
+from orchestrator.plan.workload import InputText, Workload
 from orchestrator.store import ChunkRecord, RunRecord, Store
 
 
@@ -94,6 +94,18 @@ def _stored_plan(record: RunRecord) -> Path | dict[str, Any]:
     if record.options["is_file"] and record.plan_path is not None:
         return Path(record.plan_path)
     return json.loads(record.source)
+
+
+def input_record(given: InputText) -> dict[str, Any]:
+    """Enough to read the input again: texts that stand nowhere else are kept whole."""
+    record: dict[str, Any] = {"given": given.given, "sha256": given.sha256}
+    if given.given in ("stdin", "set"):
+        record["text"] = given.text
+    elif given.paths:
+        record["paths"] = [str(path) for path in given.paths]
+    elif given.path is not None:
+        record["path"] = str(given.path)
+    return record
 
 
 def given_again(record: RunRecord) -> dict[str, GivenInput]:
