@@ -182,7 +182,8 @@ def plan_from_answer(
         chunks = [_chunk(each, kinds) for each in in_order(read)]
         stitched = list(read.stitch) or _leaves(read)
     plan = {key: value for key, value in base.items() if key not in ("chunks", "stitch")}
-    if read.strategy == "sequence":
+    # In a sequence pieces would run one after the other too; what they wait for is known without it.
+    if read.strategy == "sequence" and not any(chunk.for_each for chunk in read.chunks):
         plan.setdefault("mode", "sequence")
     plan["chunks"] = chunks
     plan["stitch"] = {**(base.get("stitch") or {}), "chunks": stitched}

@@ -188,14 +188,14 @@ IN_PIECES: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("first", [WHOLE_BOOK, {"strategy": "single", "reason": "Short.", "chunks": []}], ids=str)
-def test_a_book_beyond_the_window(first: dict[str, Any], cli: Command, standin_api: StandInApi) -> None:
-    """A planner that gives a book whole, though no call takes it, is told so and what to write; its mended plan goes
-    over the book: each byte in one prompt, no prompt beyond the window, and one summary.
+def test_a_book_beyond_the_window(cli: Command, standin_api: StandInApi) -> None:
+    """A planner that gives a book whole, to a chunk or as `single`, though no call takes it, is told so and what to
+    write; its mended plan goes over the book: each byte in one prompt, no prompt beyond the window, and one summary.
     """
     book = write_book(cli.folder / "book.md")
-    standin_api.when(PLANNER, structured(first))
-    standin_api.when(MEND, structured(IN_PIECES))
+    standin_api.when(PLANNER, structured(WHOLE_BOOK))
+    single = {"strategy": "single", "reason": "One call will do.", "chunks": []}
+    standin_api.when(MEND, structured(single), structured(IN_PIECES))
     standin_api.when("CHUNK-NOTES", lambda request: answer(f"NOTES-OF-{request.number} A note."))
     standin_api.when("CHUNK-SUMMARY", answer("It is about numbers."))
     done = cli.run(
@@ -203,10 +203,12 @@ def test_a_book_beyond_the_window(first: dict[str, Any], cli: Command, standin_a
     )
     assert done.exit_code == 0, done.stderr
     assert (cli.folder / "out.md").read_text() == "It is about numbers."
-    planner, mend = standin_api.requests[:2]
+    planner, *mends = standin_api.requests[:3]
     assert "Too much for one call: the input book, " in planner.prompt
     assert "\n# Chapter 1\n" in planner.prompt
-    assert '"for_each": {"input": "book", "split": "markdown", "max_tokens": 4000}' in mend.prompt
+    for mend, complaint in zip(mends, ("the prompt of chunk summary would have", "`single` cannot"), strict=True):
+        assert complaint in mend.prompt
+        assert '"for_each": {"input": "book", "split": "markdown", "max_tokens": 4000}' in mend.prompt
     notes = standin_api.requests_for("CHUNK-NOTES")
     pieces = [request.prompt.partition(":\n\n")[2] for request in notes]
     assert "".join(sorted(pieces, key=book.index)) == book

@@ -113,6 +113,14 @@ def test_groups_are_written_down_plainly() -> None:
     assert (paired.paired, paired.over) == (True, "clause")
 
 
+def test_pieces_of_a_sequence_run_at_once() -> None:
+    """Pieces are not put one after the other because the planner calls its chunks a sequence; what they need holds."""
+    found = work({**GROUPED, "strategy": "sequence"})
+    assert "mode" not in found.plan
+    workload = load_plan(found.plan)
+    assert [chunk.after for chunk in workload.chunks.values() if chunk.group == "city"] == [(), ()]
+
+
 def test_pieces_stand_where_we_write_them() -> None:
     """What a chunk goes over stands in place of its placeholder, else at the end; braces of the planner are text."""
     chunks = {chunk["id"]: chunk["prompt"] for chunk in work(GROUPED).plan["chunks"]}
