@@ -17,6 +17,7 @@ from orchestrator.cli.printing import print_json, print_lines
 from orchestrator.errors import PlanError
 from orchestrator.plan.advice import notes, window_problems
 from orchestrator.plan.estimate import Estimate, estimate_workload
+from orchestrator.plan.grouping import group_words
 from orchestrator.plan.learned import Learned
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.loading import Texts
@@ -177,17 +178,16 @@ def _group_record(group: Group, *, level: int) -> dict[str, Any]:
     prototype = group.prototype
     over = [group.over] if group.over else []
     if isinstance(group, Reduce):
-        kind, pieces, what = "reduce", None, f"merges {group.over}, {group.max_tokens:,} tokens at a time"
-    elif group.members is None:
-        kind, pieces, what = "open", None, group.what
+        kind, pieces = "reduce", None
     else:
-        kind, pieces, what = "for_each", len(group.members), f"{len(group.members):,} {group.what}"
+        kind = "open" if group.members is None else "for_each"
+        pieces = None if group.members is None else len(group.members)
     return {
         "id": group.id,
         "kind": kind,
         "level": level,
         "pieces": pieces,
-        "what": what,
+        "what": group_words(group),
         "upstream": list(dict.fromkeys((*over, *prototype.upstream))),
         "model": prototype.model,
         "complexity": prototype.complexity,

@@ -12,10 +12,10 @@ from orchestrator.engine.groups import known_from
 from orchestrator.engine.review import repaired
 from orchestrator.engine.stitch import Stitched, stitch, stitch_plainly
 from orchestrator.errors import PlanChangedError
-from orchestrator.plan.load import StdinText, load_plan
+from orchestrator.plan.load import GivenInput, StdinText, load_plan
 from orchestrator.plan.loading import Texts
 from orchestrator.plan.sampling import part_of
-from orchestrator.plan.workload import Workload
+from orchestrator.plan.workload import InputText, Workload
 from orchestrator.store import ChunkRecord, RunRecord, Store, StoredTexts
 
 
@@ -100,13 +100,27 @@ def _stored_plan(record: RunRecord) -> Path | dict[str, Any]:
     return json.loads(record.source)
 
 
-def given_again(record: RunRecord) -> dict[str, str | Path | StdinText]:
+def input_record(given: InputText) -> dict[str, Any]:
+    """Enough to read the input again: texts that stand nowhere else are kept whole."""
+    record: dict[str, Any] = {"given": given.given, "sha256": given.sha256}
+    if given.given in ("stdin", "set"):
+        record["text"] = given.text
+    elif given.paths:
+        record["paths"] = [str(path) for path in given.paths]
+    elif given.path is not None:
+        record["path"] = str(given.path)
+    return record
+
+
+def given_again(record: RunRecord) -> dict[str, GivenInput]:
     """The inputs that the run was given with its call, to be given again."""
-    given: dict[str, str | Path | StdinText] = {}
+    given: dict[str, GivenInput] = {}
     for name, each in record.inputs.items():
         match each["given"]:
             case "file":
                 given[name] = Path(each["path"])
+            case "files":
+                given[name] = tuple(map(Path, each["paths"]))
             case "stdin":
                 given[name] = StdinText(each["text"])
             case "set":

@@ -12,7 +12,7 @@ from orchestrator.plan.loading import Texts
 from orchestrator.plan.model import CarrySpec, ForEachSpec
 from orchestrator.plan.naming import did_you_mean
 from orchestrator.plan.report import Report
-from orchestrator.plan.workload import InputKind, InputText, Item
+from orchestrator.plan.workload import Group, InputKind, InputText, Item, Reduce
 from orchestrator.plan.yaml_source import YamlPath
 
 Problem = tuple[str, str, str]
@@ -192,6 +192,13 @@ def _what(spec: ForEachSpec, kind: InputKind) -> str:
     if spec.batch is not None and spec.batch > 1:
         what = f"batches of {spec.batch} {what}"
     return f"{what}, at most {spec.max_tokens:,} tokens each" if spec.max_tokens is not None else what
+
+
+def group_words(group: Group) -> str:
+    """What a group goes over, for people: `170 pieces of book, at most 3,000 tokens each`, `merges part, …`."""
+    if isinstance(group, Reduce):
+        return f"merges {group.over}, {group.max_tokens:,} tokens at a time"
+    return group.what if group.members is None else f"{len(group.members):,} {group.what}"
 
 
 def _follow(name: str, drafts: Mapping[str, ChunkDraft], groups: dict[str, GroupFacts]) -> None:

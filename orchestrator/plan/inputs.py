@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from orchestrator.plan.draft import PlanFiles, listed, mapping, texts_at
 from orchestrator.plan.naming import did_you_mean
-from orchestrator.plan.paths import PathError, read_typed_text
+from orchestrator.plan.paths import PathError, TextFile, read_typed_text
 from orchestrator.plan.workload import Cell, InputKind, InputText, Source
 from orchestrator.plan.yaml_source import YamlPath
 
@@ -25,8 +26,16 @@ class StdinText:
     text: str
 
 
-GivenInput = str | Path | StdinText
-"""An input given with the call: the text itself, a file that a person typed, or what came over standard input."""
+GivenInput = str | Path | StdinText | tuple[Path, ...]
+"""An input given with the call: the text itself, a file or several that a person typed, or what came over stdin."""
+
+
+def declared_inputs(given: Mapping[str, GivenInput]) -> dict[str, Any]:
+    """How a plan that is made for these inputs declares them: as required, several files as `files`."""
+    return {
+        name: {"files": [str(path) for path in value]} if isinstance(value, tuple) else "required"
+        for name, value in given.items()
+    }
 
 
 def draft_inputs(raw: dict[str, Any], given: Mapping[str, GivenInput], files: PlanFiles) -> dict[str, InputText | None]:
@@ -94,6 +103,8 @@ def _declared(name: str, value: object, spec: dict[str, Any], path: YamlPath, fi
 def _given(name: str, value: GivenInput, spec: dict[str, Any], files: PlanFiles) -> InputText | None:
     """What the call gave. For an input that is a list, each line that is not blank is one item."""
     path = None
+    if isinstance(value, tuple):
+        return _given_files(name, value, spec, files)
     if isinstance(value, Path):
         kind = "file"
         try:
@@ -117,6 +128,27 @@ def _given(name: str, value: GivenInput, spec: dict[str, Any], files: PlanFiles)
     if "items" not in spec:
         return _input(name, text, given=kind, path=path)
     return _items(name, tuple(line for line in text.splitlines() if line.strip()), given=kind, path=path)
+
+
+def _given_files(name: str, paths: tuple[Path, ...], spec: dict[str, Any], files: PlanFiles) -> InputText | None:
+    """Several files; each is called by its path from the folder that has them all."""
+    if "files" not in spec:
+        files.report.about_call(f"input `{name}` takes one text", "declare it with `files` to give it several files")
+        return None
+    found: list[TextFile] = []
+    for path in dict.fromkeys(paths):
+        try:
+            found.append(read_typed_text(path))
+            files.note(found[-1])
+        except PathError as problem:
+            files.report.about_call(f"input `{name}`: {problem.message}", problem.hint)
+    real = tuple(dict.fromkeys(each.path for each in found))
+    if len(found) < len(dict.fromkeys(paths)) or not real:
+        return None
+    texts = {each.path: each.text for each in found}
+    top = os.path.commonpath([path.parent for path in real])
+    sources = [Source(name=path.relative_to(top).as_posix(), text=texts[path]) for path in real]
+    return _sources(name, sources, "files", given="files", paths=real)
 
 
 def _is_text(text: str) -> bool:
@@ -189,11 +221,18 @@ def _format_of(named: str, spec: dict[str, Any]) -> str:
 
 
 def _sources(
-    name: str, sources: Sequence[Source], kind: InputKind, *, given: str, path: Path | None = None
+    name: str,
+    sources: Sequence[Source],
+    kind: InputKind,
+    *,
+    given: str,
+    path: Path | None = None,
+    paths: tuple[Path, ...] = (),
 ) -> InputText:
     if kind == "files":
         text = "\n\n".join(f"{each.name}:\n{each.text}" for each in sources)
-        return _input(name, text, given=given, path=path, kind=kind, sources=tuple(sources))
+        whole = _input(name, text, given=given, path=path, kind=kind, sources=tuple(sources))
+        return replace(whole, paths=paths)
     texts = tuple(each.text for each in sources)
     return _input(name, "\n".join(texts), items=texts, given=given, path=path, kind=kind, sources=tuple(sources))
 

@@ -204,10 +204,11 @@ InputKind = Literal["text", "items", "files", "rows"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputText:
-    """An input as read. `sha256` is of its UTF-8 text; `given` says where it came from: plan, file, stdin or set.
+    """An input as read. `sha256` is of its UTF-8 text; `given` is where it came from: plan, file, files, stdin or set.
 
     `text` is what a prompt renders (items and rows one a line, files under their names); `path` is set when it was
-    read from one file. `sources` has the files, items or rows of an input of that kind.
+    read from one file, `paths` when several were given with the call. `sources` has the files, items or rows of an
+    input of that kind.
     """
 
     name: str
@@ -216,6 +217,7 @@ class InputText:
     sha256: str
     given: str
     path: Path | None = None
+    paths: tuple[Path, ...] = ()
     kind: InputKind = "text"
     sources: tuple[Source, ...] = ()
 

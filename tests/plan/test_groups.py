@@ -291,6 +291,22 @@ def test_advice(folder: Path) -> None:
     assert window_problems(work, estimate) == []
 
 
+def test_one_call_is_advised_for_a_small_text_in_many_pieces(folder: Path) -> None:
+    """Answers that are only there to be merged do not count: one call would not write them. A long text keeps them."""
+    chunks = [
+        each({"input": "book", "split": "text", "max_tokens": 100}, "{{ item.text }}"),
+        {"id": "sum", "reduce": {"chunk": "part", "max_tokens": 2000}, "prompt": "{{ parts }}"},
+    ]
+    one_call = "all of this fits one call to the default model: a plan of one chunk may do"
+    for pages, advised in ((10, True), (400, False)):
+        (folder / "book.md").write_text("A sentence of some ten words stands here for us. " * 40 * pages)
+        work = load(folder, *chunks)
+        assert (one_call in notes(work, estimate_workload(work, max_concurrency=4))) is advised
+        pieces = load(folder, chunks[0])
+        assert len(pieces.chunks) > 20
+        assert one_call not in notes(pieces, estimate_workload(pieces, max_concurrency=4))
+
+
 def test_a_prompt_that_can_not_fit_is_named(folder: Path) -> None:
     """Only what is certain refuses: the text that is there already, counted low."""
     (folder / "book.md").write_text("word " * 250_000)
