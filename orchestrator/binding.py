@@ -22,11 +22,12 @@ from orchestrator.engine.session import RunSession
 from orchestrator.engine.settings import RunSettings, Surroundings
 from orchestrator.engine.stitch import EXTENSIONS
 from orchestrator.errors import UsageError
+from orchestrator.plan.layout import files_to_write
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.model import Plan
 from orchestrator.plan.sampling import part_of
 from orchestrator.plan.selection import require_known
-from orchestrator.plan.workload import InputText, Workload
+from orchestrator.plan.workload import InputText, ResultFiles, Workload
 from orchestrator.runners.base import Runner
 from orchestrator.runners.choose import choose_runner
 from orchestrator.store import RunRecord, open_store
@@ -185,6 +186,7 @@ def _session(
         ),
         rules=reuse_rules(kept),
         output=_target(workload, kept["output"], options.get("output")),
+        files=_files(workload, kept, options.get("output")),
         force=bool(options.get("force")),
     )
     surroundings = Surroundings(
@@ -221,7 +223,7 @@ def _output(
     output = workload.output if asked is None else Path(os.path.realpath(asked))
     if asked is not None and not sampled:
         return output
-    if output is None and default:
+    if output is None and default and (sampled or files_to_write(workload) is None):
         output = Path.cwd() / f"{workload.name}.result.{EXTENSIONS[workload.stitch_format]}"
     if output is not None and sampled:
         return output.with_name(f"{output.stem}.sample{output.suffix}")
@@ -247,6 +249,13 @@ def _target(workload: Workload, kept: str | None, asked: Path | str | None) -> P
     if any(source is not None and source.resolve() == output for source in sources):
         raise UsageError(f"{output} is what the run is made of; choose another file with -o")
     return output
+
+
+def _files(workload: Workload, kept: Mapping[str, Any], asked: Path | str | None) -> ResultFiles | None:
+    """The result files of this process; a call that names a file, or none, has its way instead, and so has a sample."""
+    if kept["output"] is not None or str(asked) == NO_FILE or kept.get("sample") is not None:
+        return None
+    return files_to_write(workload)
 
 
 def store_path(options: Options) -> Path:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from orchestrator.engine.join_source import groups_by_source, source_text
 from orchestrator.engine.merging import SHRINKS, Sized, cut_to_fit, pack
 from orchestrator.engine.render import Known
 from orchestrator.engine.schedule import FinalStatus, Node, OnMissing
@@ -61,6 +62,7 @@ class Groups:
             for group in workload.groups.values()
             if isinstance(group, ForEach) and group.members is not None
         }
+        self._by_source = groups_by_source(workload)
         self._levels: dict[str, list[str]] = {}
         self._batches: dict[str, int] = {}
         self.known = Known(
@@ -86,6 +88,12 @@ class Groups:
     def add(self, chunks: Sequence[Chunk]) -> None:
         """Chunks that became known otherwise than by a step."""
         self._chunks.update({chunk.id: chunk for chunk in chunks})
+
+    def slices(self, names: Sequence[str]) -> list[str]:
+        """What the parts of a piece are of its source, when their answers are joined as that was; else []."""
+        chunks = [self._chunks[name] for name in names]
+        items = [chunk.item for chunk in chunks if chunk.group in self._by_source and chunk.item is not None]
+        return [source_text(item) for item in items]
 
     def record(self, chunk: Chunk) -> ChunkRecord:
         """What is stored of a chunk that became known: from an earlier process of the run, or new."""

@@ -21,6 +21,7 @@ from orchestrator.engine.output import check_output
 from orchestrator.engine.policy import StopClass
 from orchestrator.engine.progress import ProgressMeter
 from orchestrator.engine.result import RunResult, make_result, run_status
+from orchestrator.engine.result_files import check_files
 from orchestrator.engine.schedule import Schedule
 from orchestrator.engine.settings import RunSettings, Surroundings
 from orchestrator.errors import OrchestrateError, StoreError
@@ -74,6 +75,8 @@ class RunSession:
         self._lock.acquire()
         if self._settings.output is not None:
             check_output(self._settings.output, written=store.output_hashes, force=self._settings.force)
+        if self._settings.files is not None:
+            check_files(self._settings.files, ask=store.ask, force=self._settings.force)
         own = {chunk.chunk_id: chunk for chunk in store.chunks(self.run_id)} if self._resumed else {}
         self._earlier_events = store.events(self.run_id) if self._resumed else []
         self._forecast = await asyncio.to_thread(self._make_forecast, own)
@@ -101,6 +104,7 @@ class RunSession:
             self._workload,
             self._groups.known,
             output=self._settings.output,
+            files=self._settings.files,
             force=self._settings.force,
             journal=self._journal,
         )
@@ -141,7 +145,7 @@ class RunSession:
             reason=reason,
             at=self._with.clock.iso(),
             elapsed_s=round(self._record.elapsed_s + self._elapsed_s(), 3),
-            result_path=str(self._delivery.written) if self._delivery.written else self._record.result_path,
+            result_path=self._delivery.result_path or self._record.result_path,
         )
 
     def _elapsed_s(self) -> float:
@@ -276,6 +280,7 @@ class RunSession:
             status=status,
             stitched=self._delivery.stitched,
             written=self._delivery.written,
+            files=self._delivery.files_written,
             ledger=self._ledger,
             stop=self._stop,
         )

@@ -84,6 +84,7 @@ def _for_each(prototype: Chunk, spec: ChunkSpec, facts: GroupFacts, *, in_order:
         on_missing=spec.on_missing or "skip",
         in_order=in_order,
         what=facts.what,
+        of_text=facts.kind in ("text", "files"),
     )
 
 

@@ -29,7 +29,7 @@ def items_of(spec: ForEachSpec, source: InputText | None) -> tuple[Item, ...]:
     if source is None:
         sources: Sequence[Source] = [Source(name=each, text=each) for each in spec.items or ()]
     elif source.kind == "text":
-        return _counted(_pieces(spec, Source(name="", text=source.text), named=str(source.path or "")))
+        return _counted(_pieces(spec, Source(name="", text=source.text, bom=source.bom), named=str(source.path or "")))
     else:
         sources = source.sources
     if spec.split is not None:
@@ -44,7 +44,8 @@ def items_of(spec: ForEachSpec, source: InputText | None) -> tuple[Item, ...]:
 
 
 def _item(*, text: str, source: str, row: Source | None = None) -> Item:
-    return Item(index=0, count=0, text=text, source=source, row=row.row if row is not None else {})
+    bom = row is not None and row.bom
+    return Item(index=0, count=0, text=text, source=source, row=row.row if row is not None else {}, bom=bom)
 
 
 def _counted(items: Iterable[Item]) -> tuple[Item, ...]:
@@ -75,6 +76,7 @@ def _pieces(spec: ForEachSpec, source: Source, *, named: str) -> list[Item]:
             previous_tail=piece.previous_tail,
             next_head=piece.next_head,
             notes=piece.notes,
+            bom=source.bom and not piece.start,
         )
         for piece in pieces
     ]

@@ -27,11 +27,12 @@ from orchestrator.plan.draft import (
 from orchestrator.plan.form import check_form
 from orchestrator.plan.grouping import GroupFacts, draft_groups
 from orchestrator.plan.inputs import GivenInput, StdinText, draft_inputs, input_kind
+from orchestrator.plan.layout import Material, draft_layout
 from orchestrator.plan.model import Plan
 from orchestrator.plan.paths import PathError, read_bytes
 from orchestrator.plan.report import Report
 from orchestrator.plan.selection import leaves, select
-from orchestrator.plan.workload import InputText, Workload
+from orchestrator.plan.workload import InputText, ResultFiles, Workload
 from orchestrator.plan.yaml_source import MAX_BYTES, YamlPath, read_yaml
 
 __all__ = ["GivenInput", "StdinText", "load_plan", "select"]
@@ -64,6 +65,7 @@ class _Texts:
     context: str
     stitch_template: TemplateDraft | None
     output: Path | None
+    result_files: ResultFiles | None
 
 
 def load_plan(
@@ -93,7 +95,7 @@ def load_plan(
     plan = check_form(opened.raw, report)
     files = PlanFiles(opened.base, folder, report)
     raw = mapping(opened.raw)
-    texts = _read_texts(raw, inputs or {}, files)
+    texts = _read_texts(raw, inputs or {}, files, plan_file=opened.path)
     _check(raw, texts, report)
     report.raise_if_any()
     assert plan is not None, "a plan of wrong form has problems"
@@ -131,7 +133,9 @@ def _json(value: dict[str, Any]) -> str:
         return ""
 
 
-def _read_texts(raw: dict[str, Any], given: Mapping[str, GivenInput], files: PlanFiles) -> _Texts:
+def _read_texts(
+    raw: dict[str, Any], given: Mapping[str, GivenInput], files: PlanFiles, *, plan_file: Path | None
+) -> _Texts:
     stitch = mapping(raw.get("stitch"))
     named, output = stitch.get("template"), stitch.get("output")
     template: TemplateDraft | None = None
@@ -153,7 +157,8 @@ def _read_texts(raw: dict[str, Any], given: Mapping[str, GivenInput], files: Pla
     )
     context = draft_context(raw, files)
     target = files.output(output, ("stitch", "output")) if isinstance(output, str) and output else None
-    return _Texts(chunks, inputs, groups, context, template, target)
+    result_files = draft_layout(stitch, Material(chunks, groups, inputs, plan_file), files)
+    return _Texts(chunks, inputs, groups, context, template, target, result_files)
 
 
 def _check(raw: dict[str, Any], texts: _Texts, report: Report) -> None:
@@ -199,6 +204,7 @@ def _build(plan: Plan, source: _Source, texts: _Texts, files: PlanFiles) -> Work
         stitch_format=plan.stitch.format,
         stitch_template=template,
         output=texts.output,
+        result_files=texts.result_files,
         files=files.hashes,
     )
 

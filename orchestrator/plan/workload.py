@@ -24,7 +24,8 @@ class Item:
     `answer_of`. `from_answer` names the chunk that a model wrote the text in: it is then shown between marks. `source`
     is the file, row key or item that the piece comes from, `row` its columns, `heading_path` its headings joined by
     " > ". In a paired group `original` is the text of the piece that it all began with, and `chunks` maps the groups
-    between to this piece's chunk there. `notes` tell where the text had to be cut in a bad place.
+    between to this piece's chunk there. `notes` tell where the text had to be cut in a bad place. `bom`: the piece is
+    the first of a file that begins with a byte order mark.
     """
 
     index: int
@@ -40,6 +41,7 @@ class Item:
     original: str = ""
     chunks: Mapping[str, str] = field(default_factory=dict[str, str])
     notes: tuple[str, ...] = ()
+    bom: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +109,8 @@ class ForEach:
     there is one for each member of the group `over`. `prototype` is a member without its item. `labelled`: each answer
     is shown under a line that names its source. `on_missing` is what happens to a paired piece whose counterpart has
     no answer. With `in_order` each piece starts when the one before it is over. `what` describes the pieces in words.
-    With `sample` only so many of the pieces that are not known yet will run.
+    With `sample` only so many of the pieces that are not known yet will run. `of_text`: the pieces are those of a text
+    or of files, which they are again when joined.
     """
 
     id: str
@@ -120,6 +123,7 @@ class ForEach:
     in_order: bool = False
     what: str = ""
     sample: int = 0
+    of_text: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,11 +146,15 @@ Group = ForEach | Reduce
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """One of several things that an input holds: a file, an item or a row. `text` is what a prompt shows of it."""
+    """One of several things that an input holds: a file, an item or a row. `text` is what a prompt shows of it.
+
+    `bom`: it is a file that begins with a byte order mark.
+    """
 
     name: str
     text: str
     row: Mapping[str, Cell] = field(default_factory=dict[str, "Cell"])
+    bom: bool = False
 
 
 InputKind = Literal["text", "items", "files", "rows"]
@@ -157,7 +165,8 @@ class InputText:
     """An input as read. `sha256` is of its UTF-8 text; `given` says where it came from: plan, file, stdin or set.
 
     `text` is what a prompt renders (items and rows one a line, files under their names); `path` is set when it was
-    read from one file. `sources` has the files, items or rows of an input of that kind.
+    read from one file. `sources` has the files, items or rows of an input of that kind. `bom`: it is one file that
+    begins with a byte order mark.
     """
 
     name: str
@@ -168,6 +177,20 @@ class InputText:
     path: Path | None = None
     kind: InputKind = "text"
     sources: tuple[Source, ...] = ()
+    bom: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultFiles:
+    """One result file for each source file of the group `group`, which has so many `pieces`.
+
+    `paths` maps every source to its result (absolute), in order; `folder` holds them all. An empty source has no piece.
+    """
+
+    group: str
+    pieces: int
+    paths: Mapping[str, Path]
+    folder: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,8 +201,8 @@ class Workload:
     the plan file apart, to the SHA-256 of its bytes. `stitch_chunks` are the chunk ids of the result, in order;
     `output` is the file the plan names (absolute), or None when it names none. `system` names the prompt text that all
     chunks are told first. `to_be_planned`: the plan has a request alone, and its one chunk stands in for those that the
-    planner will make. `groups` has every `for_each` and
-    `reduce`; `chunks` has those of their chunks that are known before the run.
+    planner will make. `result_files` is set when each source file has a result of its own. `groups` has every
+    `for_each` and `reduce`; `chunks` has those of their chunks that are known before the run.
     """
 
     plan: Plan
@@ -198,3 +221,4 @@ class Workload:
     files: Mapping[str, str] = field(default_factory=dict[str, str])
     system: str = "system"
     to_be_planned: bool = False
+    result_files: ResultFiles | None = None
