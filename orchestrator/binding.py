@@ -17,6 +17,7 @@ from orchestrator.engine.clock import Clock
 from orchestrator.engine.control import RunControl
 from orchestrator.engine.gate import Bounds
 from orchestrator.engine.recall import file_record, reload_workload, stitch_record
+from orchestrator.engine.result_files import files_of_run
 from orchestrator.engine.reuse import ReuseRules
 from orchestrator.engine.session import RunSession
 from orchestrator.engine.settings import RunSettings, Surroundings
@@ -27,7 +28,7 @@ from orchestrator.plan.load import load_plan
 from orchestrator.plan.model import Plan
 from orchestrator.plan.sampling import part_of
 from orchestrator.plan.selection import require_known
-from orchestrator.plan.workload import InputText, ResultFiles, Workload
+from orchestrator.plan.workload import InputText, Workload
 from orchestrator.runners.base import Runner
 from orchestrator.runners.choose import choose_runner
 from orchestrator.store import RunRecord, open_store
@@ -186,7 +187,7 @@ def _session(
         ),
         rules=reuse_rules(kept),
         output=_target(workload, kept["output"], options.get("output")),
-        files=_files(workload, kept, options.get("output")),
+        files=files_of_run(workload, kept, none=str(options.get("output")) == NO_FILE),
         force=bool(options.get("force")),
     )
     surroundings = Surroundings(
@@ -207,12 +208,7 @@ def _session(
 
 
 def _output(
-    workload: Workload,
-    asked: Path | str | None,
-    *,
-    default: bool,
-    selected: bool = False,
-    sampled: bool = False,
+    workload: Workload, asked: Path | str | None, *, default: bool, selected: bool = False, sampled: bool = False
 ) -> Path | None:
     """Where a complete result belongs.
 
@@ -249,13 +245,6 @@ def _target(workload: Workload, kept: str | None, asked: Path | str | None) -> P
     if any(source is not None and source.resolve() == output for source in sources):
         raise UsageError(f"{output} is what the run is made of; choose another file with -o")
     return output
-
-
-def _files(workload: Workload, kept: Mapping[str, Any], asked: Path | str | None) -> ResultFiles | None:
-    """The result files of this process; a call that names a file, or none, has its way instead, and so has a sample."""
-    if kept["output"] is not None or str(asked) == NO_FILE or kept.get("sample") is not None:
-        return None
-    return files_to_write(workload)
 
 
 def store_path(options: Options) -> Path:

@@ -228,17 +228,26 @@ def new_record(chunk: Chunk) -> ChunkRecord:
 
 
 def known_from(workload: Workload, *, answers: Mapping[str, str], gaps: Mapping[str, str]) -> Known:
-    """What a stored run knows; the chunks of a group are those whose ids carry its name, in the given order."""
+    """What a stored run knows; the chunks of a group that was open are those whose ids carry its name, in order."""
+
+    def members(name: str) -> tuple[str, ...] | None:
+        group = workload.groups.get(name)
+        known = group.members if isinstance(group, ForEach) else None
+        return known if known is not None else stored_members(name, {**answers, **gaps})
+
     return Known(
         answers=answers,
         gaps=gaps,
         chunks=workload.chunks,
         groups=workload.groups,
-        members=lambda name: stored_members(name, {**answers, **gaps}),
+        members=members,
     )
 
 
 def stored_members(name: str, ids: Collection[str]) -> tuple[str, ...] | None:
     """The chunks of a group among the ids of a stored run, parts of pieces left out; None for what is no group."""
-    piece = re.compile(rf"{re.escape(name)}\[[0-9]+\]")
-    return None if name in ids else tuple(each for each in ids if piece.fullmatch(each)) or None
+    if name in ids:
+        return None
+    piece = re.compile(rf"{re.escape(name)}\[([0-9]+)\]")
+    numbers = {each: int(found[1]) for each in ids if (found := piece.fullmatch(each))}
+    return tuple(sorted(numbers, key=numbers.__getitem__)) or None

@@ -7,12 +7,14 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from orchestrator.engine.journal import Journal
 from orchestrator.engine.output import check_place, incomplete_path, is_ours, sha256_of, write_atomically
 from orchestrator.engine.render import Known
 from orchestrator.engine.stitch import stitch_ids
 from orchestrator.errors import OutputExistsError, OutputWriteError
+from orchestrator.plan.layout import files_to_write
 from orchestrator.plan.workload import ResultFiles, Workload
 from orchestrator.store import Connection, Writes
 from orchestrator.store.reads import output_hashes
@@ -42,6 +44,16 @@ class ResultFile:
     def content(self) -> bytes:
         """The bytes to write."""
         return self.text.encode("utf-8", "surrogatepass")
+
+
+def files_of_run(workload: Workload, kept: Mapping[str, Any], *, none: bool) -> ResultFiles | None:
+    """The files that a process writes, by what is `kept` with its run; `none` when it is to write no file.
+
+    A call that named an output, or none, has its way instead; a sample is never taken for the whole.
+    """
+    if none or kept["output"] is not None or kept.get("sample") is not None:
+        return None
+    return files_to_write(workload)
 
 
 def check_files(files: ResultFiles, *, ask: Callable[[Callable[[Connection], None]], None], force: bool) -> None:

@@ -50,15 +50,14 @@ def draft_layout(stitch: Mapping[str, Any], material: Material, files: PlanFiles
                 files.report.at(path, f"`{name}` has no source that it could be joined by", hint)
     if not wants_files:
         return None
-    located = Located(str(named), _FILES)
-    template = read_located(located, files.report, own_way_out=_OWN_WAY_OUT)
+    template, names_source = _template(str(named), files)
     over = [name for _, name in stitched if _is_over(name, material, ("files",))]
     if len(stitched) != 1 or not over:
         hint = "`chunks: [ID]` names the one `for_each` over files whose answers they hold"
         listed_names = ", ".join(f"`{name}`" for _, name in stitched[:8]) or "nothing"
         message = f"result files need the pieces of files, and the result is made of {listed_names}"
         files.report.at(stitched[0][0] if len(stitched) == 1 else _FILES, message, hint)
-    if not _names_source(template, files) or len(stitched) != 1 or not over:
+    if not names_source or len(stitched) != 1 or not over:
         return None
     facts, given = material.groups[over[0]], _source_of(over[0], material)
     if facts.items is None or given is None:
@@ -123,17 +122,18 @@ def _source_of(name: str, material: Material) -> InputText | None:
     return material.inputs.get(spec.input) if spec is not None and spec.input is not None else None
 
 
-def _names_source(template: TemplateDraft, files: PlanFiles) -> bool:
-    """Whether the template makes a name of `item.source`, and of nothing else."""
+def _template(named: str, files: PlanFiles) -> tuple[TemplateDraft, bool]:
+    """The template of the names, and whether it makes them of `item.source`, and of nothing else."""
     before = len(files.report.problems)
+    template = read_located(Located(named, _FILES), files.report, own_way_out=_OWN_WAY_OUT)
     for reference in template.template.references:
         if (reference.namespace, reference.name) != ("item", "source"):
             message = "the name of a result file is made of `item.source` alone"
             template.located.report_reference(files.report, reference, message, "such as de/{{ item.source }}")
-    if not template.template.references:
+    if not template.template.references and len(files.report.problems) == before:
         message, hint = "all result files would have the same name", "such as de/{{ item.source }}"
         files.report.at(_FILES, message, hint)
-    return len(files.report.problems) == before
+    return template, len(files.report.problems) == before
 
 
 def _result_paths(
@@ -160,11 +160,11 @@ def _collisions(paths: Mapping[str, Path]) -> Iterator[tuple[str, tuple[str, str
     """The sources whose result would stand where that of another does, complete or not, or in it as in a folder."""
     taken: dict[Path, str] = {}
     for source, path in paths.items():
-        for place in (path, incomplete_path(path)):
-            other = taken.setdefault(place, source)
-            if other != source:
-                hint = "keep the whole of `item.source` in the name"
-                yield source, (f"{source!r} and {other!r} would both be written to {place.name!r}", hint)
+        places = (path, incomplete_path(path))
+        both = next((place for place in places if taken.setdefault(place, source) != source), None)
+        if both is not None:
+            message = f"{source!r} and {taken[both]!r} would both be written to {both.name!r}"
+            yield source, (message, "keep the whole of `item.source` in the name")
     for source, path in paths.items():
         folder = next((each for each in path.parents if each in taken), None)
         if folder is not None:
