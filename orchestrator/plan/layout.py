@@ -22,12 +22,16 @@ _OWN_WAY_OUT = "{{ '{{' }} writes two braces"
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What a plan's layout is judged by: its chunks, groups and inputs as read, and the plan's own file."""
+    """What a plan's layout is judged by: its chunks, groups and inputs as read, and the plan's own file.
+
+    `to_be_planned`: the model makes the chunks later, and nobody knows what they will be about.
+    """
 
     chunks: Sequence[ChunkDraft]
     groups: Mapping[str, GroupFacts]
     inputs: Mapping[str, InputText | None]
     plan_file: Path | None
+    to_be_planned: bool
 
 
 def draft_layout(stitch: Mapping[str, Any], material: Material, files: PlanFiles) -> ResultFiles | None:
@@ -42,6 +46,11 @@ def draft_layout(stitch: Mapping[str, Any], material: Material, files: PlanFiles
     for path, key in ((_JOIN, "join"), (_FILES, "files")):
         if stitch.get(key) is not None:
             _report_rivals(path, key, stitch, files)
+    if material.to_be_planned:
+        path, key = (_FILES, "files") if wants_files else (_JOIN, "join")
+        hint = "`orchestrate plan` writes chunks down to go on from"
+        files.report.at(path, f"`{key}` needs chunks, and the model makes those of this plan", hint, key=True)
+        return None
     stitched = list(_stitched(stitch, material.chunks))
     if join == "source":
         for path, name in stitched:

@@ -95,7 +95,7 @@ def load_plan(
     plan = check_form(opened.raw, report)
     files = PlanFiles(opened.base, folder, report)
     raw = mapping(opened.raw)
-    texts = _read_texts(raw, inputs or {}, files, plan_file=opened.path)
+    texts = _read_texts(raw, inputs or {}, files, plan_file=opened.path, to_be_planned=to_be_planned)
     _check(raw, texts, report)
     report.raise_if_any()
     assert plan is not None, "a plan of wrong form has problems"
@@ -134,7 +134,12 @@ def _json(value: dict[str, Any]) -> str:
 
 
 def _read_texts(
-    raw: dict[str, Any], given: Mapping[str, GivenInput], files: PlanFiles, *, plan_file: Path | None
+    raw: dict[str, Any],
+    given: Mapping[str, GivenInput],
+    files: PlanFiles,
+    *,
+    plan_file: Path | None,
+    to_be_planned: bool,
 ) -> _Texts:
     stitch = mapping(raw.get("stitch"))
     named, output = stitch.get("template"), stitch.get("output")
@@ -157,7 +162,8 @@ def _read_texts(
     )
     context = draft_context(raw, files)
     target = files.output(output, ("stitch", "output")) if isinstance(output, str) and output else None
-    result_files = draft_layout(stitch, Material(chunks, groups, inputs, plan_file), files)
+    material = Material(chunks, groups, inputs, plan_file, to_be_planned)
+    result_files = draft_layout(stitch, material, files)
     return _Texts(chunks, inputs, groups, context, template, target, result_files)
 
 

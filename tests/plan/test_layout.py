@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from orchestrator.plan.layout import files_to_write
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.sampling import part_of
 from orchestrator.plan.workload import Workload
+from tests.cli.command import orchestrate
 
 PLAN = """\
 inputs: {docs: {files: "docs/**/*.md"}, names: [x, y], note: note.txt}
@@ -183,3 +185,22 @@ def test_a_link_that_leads_outside_is_no_way_out(folder: Path, tmp_path_factory:
     (folder / "de").symlink_to(tmp_path_factory.mktemp("elsewhere"))
     found = problems(folder, '{chunks: [part], files: "de/{{ item.source }}"}')
     assert "leads out of the plan's folder" in found[0]
+
+
+@pytest.mark.parametrize("key", ['files: "de/{{ item.source }}"', "join: source"])
+def test_a_plan_without_chunks_has_no_layout_yet(key: str, folder: Path) -> None:
+    """The model decides what the chunks are about; only then can anybody say."""
+    (said,) = problems(folder, f"{{{key}}}", "request: Translate it.\n", request_alone=True)
+    assert "needs chunks, and the model makes those of this plan; `orchestrate plan` writes" in said
+
+
+def test_check_tells_the_result_files(folder: Path) -> None:
+    """A few of them for people, all of them for programs."""
+    (folder / "docs" / "c.md").write_text("# C\n")
+    load(folder, '{chunks: [part], files: "de/{{ item.source }}"}')
+    told = json.loads(orchestrate("check", "p.yaml", "--json", cwd=folder).stdout)
+    assert told["output"] is None
+    assert told["files"]["docs/deep/b.md"] == f"{folder}/de/docs/deep/b.md"
+    shown = orchestrate("check", "p.yaml", cwd=folder).stdout.splitlines()[-1]
+    assert shown.startswith(f"result: 4 files, {folder}/de/docs/a.md, ")
+    assert shown.endswith("c.md, " + f"{folder}/de/docs/deep/b.md, … 1 more (markdown: part)")
