@@ -97,9 +97,10 @@ class PlanFiles:
 
     def note(self, file: TextFile) -> None:
         """Remember the hash of a file that was read."""
-        self.hashes[self._key(file.path)] = file.sha256
+        self.hashes[self.name_of(file.path)] = file.sha256
 
-    def _key(self, path: Path) -> str:
+    def name_of(self, path: Path) -> str:
+        """A real path as it is shown and kept: from the root on, whole when it is outside."""
         root = self.root.resolve()
         return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
@@ -128,7 +129,7 @@ class PlanFiles:
             return problem.message, problem.hint
         if found.exists() and not found.is_file():
             return f"{named!r} is not a file", "name a file for the result"
-        if self._key(found) in self.hashes or (plan_file is not None and found == plan_file.resolve()):
+        if self.name_of(found) in self.hashes or (plan_file is not None and found == plan_file.resolve()):
             hint = "keep the results apart from what is read, such as de/{{ item.source }} for docs/**/*.md"
             return f"{named!r} is read by this plan", hint
         return found

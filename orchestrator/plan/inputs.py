@@ -63,6 +63,15 @@ def input_kind(value: object) -> InputKind:
     return found[0] if found else "text"
 
 
+def patterns_of(value: object) -> list[str]:
+    """The patterns of an input over files, from its value in the plan; none of any other."""
+    return _texts(_long_form(value).get("files"))
+
+
+def _texts(value: object) -> list[str]:
+    return [value] if isinstance(value, str) else [each for each in listed(value) if isinstance(each, str)]
+
+
 def _long_form(value: object) -> dict[str, Any]:
     if value == "required":
         return {"required": True}
@@ -133,7 +142,7 @@ def _files(name: str, value: object, path: YamlPath, files: PlanFiles) -> InputT
     """Every file that the patterns find; one that cannot be read is reported by its name."""
     from orchestrator.plan.split import SplitError, find_files
 
-    patterns = [value] if isinstance(value, str) else [each for each in listed(value) if isinstance(each, str)]
+    patterns = _texts(value)
     if not patterns:
         return None
     try:

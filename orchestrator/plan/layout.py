@@ -24,12 +24,14 @@ _OWN_WAY_OUT = "{{ '{{' }} writes two braces"
 class Material:
     """What a plan's layout is judged by: its chunks, groups and inputs as read, and the plan's own file.
 
-    `to_be_planned`: the model makes the chunks later, and nobody knows what they will be about.
+    `patterns` are those of each input over files. `to_be_planned`: the model makes the chunks later, and nobody knows
+    what they will be about.
     """
 
     chunks: Sequence[ChunkDraft]
     groups: Mapping[str, GroupFacts]
     inputs: Mapping[str, InputText | None]
+    patterns: Mapping[str, Sequence[str]]
     plan_file: Path | None
     to_be_planned: bool
 
@@ -73,6 +75,8 @@ def draft_layout(stitch: Mapping[str, Any], material: Material, files: PlanFiles
         return None
     names = [source.name for source in given.sources]
     paths = _result_paths(template, names, material.plan_file, files)
+    if given.given == "plan" and len(paths) == len(names):
+        _check_not_found(paths, material.patterns.get(given.name, ()), files)
     return ResultFiles(group=over[0], pieces=len(facts.items), paths=paths, folder=_folder(str(named), paths, files))
 
 
@@ -163,6 +167,18 @@ def _result_paths(
     if len(problems) > _NAMED_IN_MESSAGE:
         files.report.at(_FILES, f"{len(problems) - _NAMED_IN_MESSAGE:,} more result files cannot be written")
     return paths
+
+
+def _check_not_found(paths: Mapping[str, Path], patterns: Sequence[str], files: PlanFiles) -> None:
+    """Report a result that the next run would take for a source; one is enough, they all stand together."""
+    from orchestrator.plan.split import would_find
+
+    for path in paths.values():
+        if would_find(patterns, path, base=files.base, root=files.root):
+            hint = "name less there, such as docs/**/*.md, or list the results in .gitignore"
+            message = f"the pattern of the input would find the result {files.name_of(path)!r} the next time"
+            files.report.at(_FILES, message, hint)
+            return
 
 
 def _collisions(paths: Mapping[str, Path]) -> Iterator[tuple[str, tuple[str, str]]]:

@@ -26,7 +26,7 @@ from orchestrator.plan.draft import (
 )
 from orchestrator.plan.form import check_form
 from orchestrator.plan.grouping import GroupFacts, draft_groups
-from orchestrator.plan.inputs import GivenInput, StdinText, draft_inputs, input_kind
+from orchestrator.plan.inputs import GivenInput, StdinText, draft_inputs, input_kind, patterns_of
 from orchestrator.plan.layout import Material, draft_layout
 from orchestrator.plan.model import Plan
 from orchestrator.plan.paths import PathError, read_bytes
@@ -162,7 +162,9 @@ def _read_texts(
     )
     context = draft_context(raw, files)
     target = files.output(output, ("stitch", "output")) if isinstance(output, str) and output else None
-    material = Material(chunks, groups, inputs, plan_file, to_be_planned)
+    declared = mapping(raw.get("inputs")).items()
+    patterns = {name: patterns_of(value) for name, value in declared if _is_name(name)}
+    material = Material(chunks, groups, inputs, patterns, plan_file, to_be_planned)
     result_files = draft_layout(stitch, material, files)
     return _Texts(chunks, inputs, groups, context, template, target, result_files)
 

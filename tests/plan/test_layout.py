@@ -204,3 +204,18 @@ def test_check_tells_the_result_files(folder: Path) -> None:
     shown = orchestrate("check", "p.yaml", cwd=folder).stdout.splitlines()[-1]
     assert shown.startswith(f"result: 4 files, {folder}/de/docs/a.md, ")
     assert shown.endswith("c.md, " + f"{folder}/de/docs/deep/b.md, … 1 more (markdown: part)")
+
+
+def test_results_that_would_be_sources_next_time_are_refused_the_first_time(folder: Path) -> None:
+    """Before anything is paid for them; a `.gitignore` that leaves them out makes it a good plan."""
+    anywhere = PLAN.replace("docs/**/*.md", "**/*.md")
+    for plan, names in ((anywhere, "de/{{ item.source }}"), (PLAN, "docs/de/{{ item.source }}")):
+        (said,) = problems(folder, f'{{chunks: [part], files: "{names}"}}', plan)
+        assert "the pattern of the input would find the result '" in said
+        assert "docs/a.md' the next time; name less there, such as docs/**/*.md" in said
+        (folder / ".gitignore").write_text("de/\n")
+        assert load(folder, f'{{chunks: [part], files: "{names}"}}', plan).result_files is not None
+        (folder / ".gitignore").unlink()
+    shallow = PLAN.replace("docs/**/*.md", "docs/*.md")
+    assert load(folder, '{chunks: [part], files: "docs/de/{{ item.source }}"}', shallow).result_files is not None
+    assert problems(folder, "{chunks: [part], files: \"{{ item.source | replace('.md', '.de.md') }}\"}", shallow)

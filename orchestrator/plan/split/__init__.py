@@ -3,7 +3,7 @@
 from orchestrator.plan.split.answers import AnswerPiece, pieces_of_answer
 from orchestrator.plan.split.pieces import Piece, SplitError, SplitMode
 from orchestrator.plan.split.rows import Row, read_rows
-from orchestrator.plan.split.sources import FoundFile, find_files
+from orchestrator.plan.split.sources import FoundFile, find_files, would_find
 from orchestrator.plan.split.splitter import split_text
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "pieces_of_answer",
     "read_rows",
     "split_text",
+    "would_find",
 ]
