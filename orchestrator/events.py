@@ -205,12 +205,16 @@ class RunReviewed(EventBase):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStitched(EventBase):
-    """The result exists. `path` is null when it was not written to a file; `gaps` names what is missing in it."""
+    """The result exists. `path` is null when it was not written to a file; `gaps` names what is missing in it.
+
+    `files` counts the results where each source has its own: `path` is then their folder, with a slash at its end.
+    """
 
     type: ClassVar[str] = "run_stitched"
     path: str | None
     chars: int
     gaps: tuple[str, ...]
+    files: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

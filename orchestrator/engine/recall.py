@@ -25,13 +25,15 @@ def stitch_record(workload: Workload) -> dict[str, Any]:
         "chunks": workload.stitch_chunks,
         "format": workload.stitch_format,
         "template": workload.stitch_template is not None,
+        "join": workload.plan.stitch.join,
     }
 
 
 def recall_result(store: Store, run_id: str) -> Stitched | None:
     """The result of a run as its stored answers make it, or None when it has no answer. Nothing is started.
 
-    Raises `UnknownRunError`. A result with a template of its own needs the plan as it was: `PlanChangedError`.
+    Raises `UnknownRunError`. A result with a template of its own, or joined as its source was, needs plan and inputs as
+    they were: `PlanChangedError`.
     """
     record = store.run(store.resolve(run_id))
     chunks = store.chunks(record.run_id)
@@ -45,7 +47,7 @@ def recall_result(store: Store, run_id: str) -> Stitched | None:
     answers = dict(repaired(answers))
     gaps = {chunk.chunk_id: _reason(chunk) for chunk in chunks if chunk.chunk_id not in answers}
     kept = record.options["stitch"]
-    if kept["template"]:
+    if kept["template"] or kept.get("join"):
         workload = reload_workload(record, Texts(cache=StoredTexts(store.path)))
         return stitch(workload, known_from(workload, answers=answers, gaps=gaps))
     ids = [chunk.chunk_id for chunk in chunks]

@@ -52,6 +52,7 @@ class RunResult:
     data: the JSON value of a `json` or `jsonl` result, else None.
     chunks: every chunk by id, in plan order.
     output: the file that holds `text`, or None when none was written.
+    files: with `stitch.files` the file that holds the result of each source, by its name; `text` has them all.
     reason: why a stopped run stopped, else "".
     remaining: what the review found and could not put right; a run that has any is partial.
     windows: the usage windows of the login as this process saw them last; empty for a login without any.
@@ -64,6 +65,7 @@ class RunResult:
     chunks: Mapping[str, ChunkOutcome]
     cost_usd: float
     output: Path | None
+    files: Mapping[str, Path]
     stop_class: StopClass
     reason: str
     remaining: tuple[Finding, ...] = ()
@@ -109,6 +111,7 @@ def make_result(
     status: RunStatus,
     stitched: Stitched,
     written: Path | None,
+    files: Mapping[str, Path],
     ledger: Ledger,
     stop: tuple[StopClass, str],
     remaining: tuple[Finding, ...],
@@ -126,6 +129,7 @@ def make_result(
         },
         cost_usd=round(ledger.cost_usd, 6),
         output=written,
+        files=dict(files),
         stop_class=stop[0],
         reason=stop[1],
         remaining=remaining,

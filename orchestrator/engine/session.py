@@ -22,6 +22,7 @@ from orchestrator.engine.look_ahead import LookAhead
 from orchestrator.engine.output import check_output
 from orchestrator.engine.policy import StopClass
 from orchestrator.engine.result import RunResult, make_result, run_status
+from orchestrator.engine.result_files import check_files
 from orchestrator.engine.review import Review
 from orchestrator.engine.settings import RunSettings, Surroundings
 from orchestrator.errors import LoadingStoppedError, OrchestrateError, RunnerUnavailableError, StoreError
@@ -76,6 +77,8 @@ class RunSession:
         self._lock.acquire()
         if self._settings.output is not None:
             check_output(self._settings.output, written=store.output_hashes, force=self._settings.force)
+        if self._settings.files is not None:
+            check_files(self._settings.files, ask=store.ask, force=self._settings.force)
         own = {chunk.chunk_id: chunk for chunk in store.chunks(self.run_id)} if self._resumed else {}
         self._earlier_events = store.events(self.run_id) if self._resumed else []
         self._ahead = LookAhead(self._workload, settings=self._settings, surroundings=self._with)
@@ -103,6 +106,7 @@ class RunSession:
             self._workload,
             self._groups.known,
             output=self._settings.output,
+            files=self._settings.files,
             force=self._settings.force,
             journal=self._journal,
         )
@@ -149,7 +153,7 @@ class RunSession:
             reason=reason,
             at=self._with.clock.iso(),
             elapsed_s=round(self._record.elapsed_s + self._elapsed_s(), 3),
-            result_path=str(self._delivery.written) if self._delivery.written else self._record.result_path,
+            result_path=self._delivery.result_path or self._record.result_path,
         )
 
     def _elapsed_s(self) -> float:
@@ -267,6 +271,7 @@ class RunSession:
             status=status,
             stitched=self._delivery.stitched,
             written=self._delivery.written,
+            files=self._delivery.files_written,
             ledger=self._ledger,
             stop=self._stop,
             remaining=self._review.remaining,

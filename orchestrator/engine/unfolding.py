@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from orchestrator.engine.ceilings import halves
 from orchestrator.engine.groups import Groups
+from orchestrator.engine.join_source import rejoin
 from orchestrator.engine.ledger import Ledger
 from orchestrator.engine.progress import ProgressMeter
 from orchestrator.engine.schedule import Schedule, Skip
@@ -78,7 +79,9 @@ class Unfolding:
         missing = next((name for name in names if name not in self._ledger.answers), None)
         if missing is not None:
             return missing
-        text = SEPARATOR.join(self._ledger.answers[name] for name in names)
+        answers = [self._ledger.answers[name] for name in names]
+        pieces = self._groups.slices(names)
+        text = rejoin(pieces, answers) if pieces else SEPARATOR.join(answers)
         return Reply(text=text, model=self._ledger.records[names[0]].model)
 
     def _record(self, chunks: Sequence[Chunk]) -> None:

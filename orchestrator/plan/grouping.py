@@ -28,7 +28,7 @@ class GroupFacts:
 
     `items` is None when they are known only once an answer is there, or could not be had. `lineage` are the groups
     that it is paired with, directly or through others, nearest last. `columns` are those of its rows, None when not
-    known; `batched` when a piece holds several.
+    known; `batched` when a piece holds several. `kind` is that of the input that it comes from, None for no input.
     """
 
     items: tuple[Item, ...] | None = None
@@ -38,6 +38,7 @@ class GroupFacts:
     batched: bool = False
     labelled: bool = False
     what: str = ""
+    kind: InputKind | None = None
 
 
 def draft_groups(
@@ -178,7 +179,8 @@ def _direct(
     kind: InputKind = source.kind if source is not None else "items"
     batched = (spec.batch or 1) > 1
     columns = frozenset(name for each in (source.sources if source else ()) for name in each.row)
-    return GroupFacts(items, (), False, columns, batched, kind != "text", _what(spec, kind))
+    what = _what(spec, kind)
+    return GroupFacts(items, (), False, columns, batched, kind != "text", what, kind if source is not None else None)
 
 
 def _what(spec: ForEachSpec, kind: InputKind) -> str:

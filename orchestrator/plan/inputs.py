@@ -72,6 +72,15 @@ def input_kind(value: object) -> InputKind:
     return found[0] if found else "text"
 
 
+def patterns_of(value: object) -> list[str]:
+    """The patterns of an input over files, from its value in the plan; none of any other."""
+    return _texts(_long_form(value).get("files"))
+
+
+def _texts(value: object) -> list[str]:
+    return [value] if isinstance(value, str) else [each for each in listed(value) if isinstance(each, str)]
+
+
 def _long_form(value: object) -> dict[str, Any]:
     if value == "required":
         return {"required": True}
@@ -88,7 +97,7 @@ def _declared(name: str, value: object, spec: dict[str, Any], path: YamlPath, fi
     named, text, rows = spec.get("file"), spec.get("text"), spec.get("rows")
     if isinstance(named, str) and named:
         found = files.text(named, path if isinstance(value, str) else (*path, "file"))
-        return _input(name, found.text, given="plan", path=found.path) if found else None
+        return _input(name, found.text, given="plan", path=found.path, bom=found.bom) if found else None
     if isinstance(text, str):
         return _input(name, text, given="plan")
     if "files" in spec:
@@ -102,7 +111,7 @@ def _declared(name: str, value: object, spec: dict[str, Any], path: YamlPath, fi
 
 def _given(name: str, value: GivenInput, spec: dict[str, Any], files: PlanFiles) -> InputText | None:
     """What the call gave. For an input that is a list, each line that is not blank is one item."""
-    path = None
+    path, bom = None, False
     if isinstance(value, tuple):
         return _given_files(name, value, spec, files)
     if isinstance(value, Path):
@@ -113,7 +122,7 @@ def _given(name: str, value: GivenInput, spec: dict[str, Any], files: PlanFiles)
             files.report.about_call(f"input `{name}`: {problem.message}", problem.hint)
             return None
         files.note(found)
-        text, path = found.text, found.path
+        text, path, bom = found.text, found.path, found.bom
     else:
         kind, text = ("stdin", value.text) if isinstance(value, StdinText) else ("set", value)
     if "\0" in text or not _is_text(text):
@@ -124,9 +133,11 @@ def _given(name: str, value: GivenInput, spec: dict[str, Any], files: PlanFiles)
     if "rows" in spec:
         return _rows(name, text, spec, files, given=kind, path=path)
     if "files" in spec:
-        return _sources(name, [Source(name=path.name if path else name, text=text)], "files", given=kind, path=path)
+        return _sources(
+            name, [Source(name=path.name if path else name, text=text, bom=bom)], "files", given=kind, path=path
+        )
     if "items" not in spec:
-        return _input(name, text, given=kind, path=path)
+        return _input(name, text, given=kind, path=path, bom=bom)
     return _items(name, tuple(line for line in text.splitlines() if line.strip()), given=kind, path=path)
 
 
@@ -163,7 +174,7 @@ def _files(name: str, value: object, path: YamlPath, files: PlanFiles) -> InputT
     """Every file that the patterns find; one that cannot be read is reported by its name."""
     from orchestrator.plan.split import SplitError, find_files
 
-    patterns = [value] if isinstance(value, str) else [each for each in listed(value) if isinstance(each, str)]
+    patterns = _texts(value)
     if not patterns:
         return None
     try:
@@ -172,7 +183,7 @@ def _files(name: str, value: object, path: YamlPath, files: PlanFiles) -> InputT
         files.report.at(path, problem.message, problem.hint)
         return None
     texts = [(each.name, files.text(each.name, path)) for each in found]
-    sources = [Source(name=each, text=text.text) for each, text in texts if text is not None]
+    sources = [Source(name=each, text=text.text, bom=text.bom) for each, text in texts if text is not None]
     return _sources(name, sources, "files", given="plan") if len(sources) == len(texts) else None
 
 
@@ -250,8 +261,9 @@ def _input(
     path: Path | None = None,
     kind: InputKind = "text",
     sources: tuple[Source, ...] = (),
+    bom: bool = False,
 ) -> InputText:
     digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
     return InputText(
-        name=name, text=text, items=items, sha256=digest, given=given, path=path, kind=kind, sources=sources
+        name=name, text=text, items=items, sha256=digest, given=given, path=path, kind=kind, sources=sources, bom=bom
     )

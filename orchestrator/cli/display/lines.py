@@ -184,7 +184,8 @@ def final_line(view: RunView, event: RunFinished, *, here: str = "") -> str:
         facts.append(usage)
     if view.stitched and view.stitched.path:
         label = "result" if event.status == "complete" else "incomplete result"
-        facts.append(f"{label}: {one_line(_from_here(view.stitched.path, here), limit=4096)}")
+        several = f"{count(view.stitched.files, 'file')} under " if view.stitched.files else ""
+        facts.append(f"{label}: {several}{one_line(_from_here(view.stitched.path, here), limit=4096)}")
     return DOT.join(one_line(fact, limit=4096) for fact in facts)
 
 

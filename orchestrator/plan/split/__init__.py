@@ -4,7 +4,7 @@ from orchestrator.plan.split.answers import AnswerPiece, pieces_of_answer
 from orchestrator.plan.split.outline import headings_of
 from orchestrator.plan.split.pieces import OnShare, Piece, SplitError, SplitMode
 from orchestrator.plan.split.rows import Row, read_rows
-from orchestrator.plan.split.sources import FoundFile, find_files
+from orchestrator.plan.split.sources import FoundFile, find_files, would_find
 from orchestrator.plan.split.splitter import RULES_VERSION, split_text
 
 __all__ = [
@@ -21,4 +21,5 @@ __all__ = [
     "pieces_of_answer",
     "read_rows",
     "split_text",
+    "would_find",
 ]

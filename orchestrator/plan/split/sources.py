@@ -52,6 +52,35 @@ def find_files(patterns: str | Sequence[str], *, base: Path, root: Path, hidden:
     return tuple(found[name] for name in sorted(found))
 
 
+def would_find(patterns: Sequence[str], path: Path, *, base: Path, root: Path) -> bool:
+    """Whether `find_files` would find a file at this real path inside `root`, if one were there."""
+    return any(_matches(pattern, path, base=base) for pattern in patterns) and not _is_left_out(path, root.resolve())
+
+
+def _matches(pattern: str, path: Path, *, base: Path) -> bool:
+    parts, fixed = _parts_of(pattern)
+    top = base.joinpath(*parts[:fixed]).resolve()
+    return path.is_relative_to(top) and Glob(parts[fixed:]).matches(path.relative_to(top).parts)
+
+
+def _is_left_out(path: Path, root: Path) -> bool:
+    rules: IgnoreRules | None = None
+    name, folder = "", root
+    for part in path.relative_to(root).parts:
+        rules = rules_in(folder, name=name, above=rules)
+        is_folder = folder / part != path
+        if (is_folder and part in VCS_FOLDERS) or (rules and rules.leaves_out(name + part, is_folder=is_folder)):
+            return True
+        name, folder = f"{name}{part}/", folder / part
+    return False
+
+
+def _parts_of(pattern: str) -> tuple[list[str], int]:
+    """The names of a pattern, and how many of them are folders without any special character."""
+    parts = [part for part in pattern.replace("\\", "/").split("/") if part not in ("", ".")]
+    return parts, next((at for at, part in enumerate(parts) if _MAGIC.search(part)), max(0, len(parts) - 1))
+
+
 def _refuse_binary(found: dict[str, FoundFile], *, base: Path, root: Path) -> None:
     refused: list[PathError] = []
     for name in sorted(found):
@@ -81,12 +110,11 @@ class _Search:
 
     def run(self) -> list[FoundFile]:
         """All matching files. Enters the folder before the first special character alone."""
-        parts = [part for part in self.pattern.replace("\\", "/").split("/") if part not in ("", ".")]
+        parts, fixed = _parts_of(self.pattern)
         if not parts or self.pattern.startswith(("/", "~")):
             raise SplitError(f"{self.pattern!r} is not relative to the plan file", hint="such as src/**/*.py")
         if ".." in parts[1:] and any(_MAGIC.search(part) for part in parts[: parts.index("..", 1)]):
             raise SplitError(f"{self.pattern!r} goes up after a wildcard", hint="begin with the folder itself")
-        fixed = next((at for at, part in enumerate(parts) if _MAGIC.search(part)), len(parts) - 1)
         try:
             self._top = inside_root("/".join(parts[:fixed]) or ".", base=self.base, root=self.root)
         except PathError as problem:
