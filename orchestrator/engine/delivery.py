@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from orchestrator.engine.journal import Journal
@@ -90,13 +91,17 @@ class Delivery:
     def _repaired(self) -> Known:
         return replace(self._known, answers=repaired(self._known.answers))
 
-    async def deliver(self, *, complete: bool) -> None:
+    async def deliver(self, *, complete: bool, faulty: Collection[str]) -> None:
         """Write what was stitched to its file: the output, or beside it when the result is not what it should be.
+
+        `faulty` are the chunks that something was found in and not put right, "" for the result as a whole.
 
         Raises `OutputWriteError` when the file cannot be written; every answer is in the store all the same.
         """
         if self._files is not None:
-            results = await asyncio.to_thread(make_files, self._workload, self._repaired(), self._files)
+            results = await asyncio.to_thread(
+                partial(make_files, faulty=faulty), self._workload, self._repaired(), self._files
+            )
             await self._writer.write(results)
         if self._output is not None:
             self.written = self._output if complete else incomplete_path(self._output)

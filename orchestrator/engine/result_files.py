@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,8 +78,13 @@ def check_files(files: ResultFiles, *, ask: Callable[[Callable[[Connection], Non
         ask(check)
 
 
-def make_files(workload: Workload, known: Known, files: ResultFiles) -> list[ResultFile]:
-    """The results of all sources, in order, but for those of which nothing was run yet. Pure."""
+def make_files(
+    workload: Workload, known: Known, files: ResultFiles, *, faulty: Collection[str] = ()
+) -> list[ResultFile]:
+    """The results of all sources, in order, but for those of which nothing was run yet. Pure.
+
+    A file with an answer of a `faulty` chunk is not complete; "" among them stands for all.
+    """
     by_source: dict[str, list[str]] = {source: [] for source in files.paths}
     for chunk_id in known.members(files.group) or ():
         item = known.chunks[chunk_id].item
@@ -88,7 +93,7 @@ def make_files(workload: Workload, known: Known, files: ResultFiles) -> list[Res
     results: list[ResultFile] = []
     for source, ids in by_source.items():
         if not ids or any(known.gaps.get(each) != NOT_RUN for each in ids):
-            complete = all(each in known.answers for each in ids)
+            complete = "" not in faulty and all(each in known.answers and each not in faulty for each in ids)
             results.append(ResultFile(source, files.paths[source], stitch_ids(workload, known, ids), complete))
     return results
 

@@ -232,7 +232,8 @@ class RunSession:
             self._executor.add(chunks)
             return
         if self._ledger.answers or not self._stop[0]:
-            await self._delivery.deliver(complete=self._status() == "complete")
+            faulty = {each.chunk_id for each in self._review.remaining}
+            await self._delivery.deliver(complete=self._status() == "complete", faulty=faulty)
         await self._finish()
 
     async def _can_ask(self, chunks: Sequence[Chunk]) -> bool:

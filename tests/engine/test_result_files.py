@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -245,3 +246,23 @@ def test_a_sample_and_a_selection_write_no_result_files(folder: Path) -> None:
     assert [run(folder, **options).result.files for options in chosen] == [{}, {}, {}]
     assert not (folder / "de").exists()
     assert len(run(folder, only=["part"]).result.files) == 4
+
+
+def test_a_review_that_is_not_content_marks_the_files_it_speaks_of(tmp_path: Path) -> None:
+    """What was found in a piece and not put right makes its file incomplete; the others are not."""
+    (tmp_path / "docs").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "docs" / f"{name}.md").write_text(f"Text {name}.\n")
+    plan: dict[str, Any] = {
+        "name": "p",
+        "inputs": {"docs": {"files": "docs/*.md"}},
+        "chunks": [{"id": "de", "for_each": {"input": "docs"}, "prompt": "Translate {{ item.text }}"}],
+        "stitch": {"files": "de/{{ item.source }}"},
+        "review": {"rubric": "Good German.", "rounds": 0},
+    }
+    judged = {"verdict": "fail", "problems": [{"part": "de[2]", "problem": "Clumsy."}]}
+    runner = SimulatedRunner(latency_s=0, answers={"review.1": json.dumps(judged)})
+    result = asyncio.run(play(plan, tmp_path, runner=runner)).result
+    assert result.status == "partial"
+    written = sorted(path.relative_to(tmp_path / "de").as_posix() for path in (tmp_path / "de").rglob("*.md"))
+    assert written == ["docs/a.md", "docs/b.incomplete.md"]
