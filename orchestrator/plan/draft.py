@@ -12,11 +12,12 @@ from pydantic import ValidationError
 from orchestrator.plan.expecting import ExpectSpec, ReviewSpec
 from orchestrator.plan.model import CarrySpec, ForEachSpec, ReduceSpec, short_items
 from orchestrator.plan.naming import LITERAL_HINT, Reference, place_of
-from orchestrator.plan.part import FileText, PlanPart
+from orchestrator.plan.part import FileText, PlanPart, TaskText
 from orchestrator.plan.paths import PathError, TextFile, inside_root, read_plan_text
 from orchestrator.plan.report import Report
 from orchestrator.plan.template import Template, read_template
 from orchestrator.plan.yaml_source import YamlPath
+from orchestrator.prompt_texts import fill, prompt_text
 
 ChunkKind = Literal["plain", "for_each", "reduce"]
 
@@ -202,6 +203,8 @@ def _prompt(value: object, path: YamlPath, files: PlanFiles) -> Located | None:
     if isinstance(value, str):
         located = Located(value, path)
     else:
+        if (task := _part(TaskText, value)) is not None:
+            return Located(task_prompt(task), path)
         named = value.file if isinstance(value, FileText) else mapping(value).get("file")
         if not isinstance(named, str) or not named:
             return None
@@ -213,6 +216,12 @@ def _prompt(value: object, path: YamlPath, files: PlanFiles) -> Located | None:
     if not located.text.strip():
         files.report.at(path, "the prompt is empty", "write what is asked")
     return located
+
+
+def task_prompt(task: TaskText) -> str:
+    """The template that a task stands for."""
+    rule = prompt_text(f"conflicts-{task.conflicts}")
+    return fill(prompt_text(f"merge-{task.task}"), {"conflicts": rule})
 
 
 def read_located(located: Located, report: Report, *, literal: bool = False, own_way_out: str = "") -> TemplateDraft:

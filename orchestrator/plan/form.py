@@ -187,8 +187,9 @@ def _alternatives(node: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The schema's alternatives without null, references followed."""
     if "$ref" in node:
         return _alternatives(_schema()["$defs"][node["$ref"].rpartition("/")[2]])
-    if "anyOf" in node:
-        return [inner for each in node["anyOf"] for inner in _alternatives(each)]
+    for union in ("anyOf", "oneOf"):
+        if union in node:
+            return [inner for each in node[union] for inner in _alternatives(each)]
     return [] if node.get("type") == "null" else [dict(node)]
 
 
@@ -240,7 +241,9 @@ def _words(node: dict[str, Any]) -> str:
         return "a list that is not empty" if node.get("minItems") else "a list"
     if kind == "object":
         required = node.get("required", [])
-        return f"{{{', '.join(f'{name}: …' for name in required)}}}" if required == ["file"] else "a mapping"
+        return (
+            f"{{{', '.join(f'{name}: …' for name in required)}}}" if required in (["file"], ["task"]) else "a mapping"
+        )
     return "true or false" if kind == "boolean" else "something else"
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import BeforeValidator, Field
 
 from orchestrator.plan.expecting import ExpectSpec, ReviewSpec
-from orchestrator.plan.part import ChunkId, FileText, ModelName, PlanPart
+from orchestrator.plan.part import ChunkId, FileText, ModelName, PlanPart, PromptText
 
 Complexity = Literal["simple", "medium", "complex"]
 Effort = Literal["low", "medium", "high", "xhigh", "max"]
@@ -153,7 +153,7 @@ class ReduceSpec(PlanPart):
     max_tokens: int = Field(
         ge=200, description="Tokens (cl100k_base) of the answers in one merge; more are merged in a tree."
     )
-    final_prompt: str | FileText | None = Field(
+    final_prompt: PromptText | None = Field(
         default=None, description="Prompt of the last merge, when it is not that of all others."
     )
 
@@ -182,7 +182,9 @@ class ChunkSpec(SharedSettings):
     """One sub-prompt as written in a plan."""
 
     id: ChunkId = Field(description="Name of the chunk: a small letter, then small letters, digits and underscores.")
-    prompt: str | FileText = Field(description="What is asked; a jinja2 template, or {file: …} to read it from a file.")
+    prompt: PromptText = Field(
+        description="What is asked: a jinja2 template, {file: …} to read it from a file, or {task: …} in a `reduce`."
+    )
     template: bool = Field(
         default=True, description="false takes the prompt literally, for prompts that contain braces."
     )

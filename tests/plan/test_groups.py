@@ -313,3 +313,20 @@ def test_a_prompt_that_can_not_fit_is_named(folder: Path) -> None:
     work = load(folder, {"id": "huge", "prompt": "{{ inputs.book }}", "model": "claude-haiku-4-5"})
     (problem,) = window_problems(work, estimate_workload(work, max_concurrency=4))
     assert "the prompt of `huge` has 250,0" in problem.message
+
+
+def test_a_task_stands_for_a_prompt_of_ours(tmp_path: Path) -> None:
+    """It shows the parts and says what to do with contradictions; outside a `reduce` it is a mistake, at its place."""
+    chunks = "- {id: part, for_each: [a, b], prompt: 'Review {{ item.text }}'}\n"
+    reduce = "- {id: all, reduce: {chunk: part, max_tokens: 8000}, prompt: {task: findings, conflicts: latest}}\n"
+    path = tmp_path / "plan.yaml"
+    path.write_text(f"chunks:\n{chunks}{reduce}")
+    template = load_plan(path).chunks["all"].template
+    assert [reference.namespace for reference in template.references] == ["parts"]
+    assert "what the latest of them says holds" in template.source
+    path.write_text("chunks:\n- {id: a, prompt: {task: synthesis}}\n- {id: b, prompt: {task: merge}}\n")
+    with pytest.raises(PlanError) as caught:
+        load_plan(path)
+    told = [(each.line, each.message) for each in caught.value.problems]
+    assert (2, "`parts` stands only in a chunk with `reduce`") in told
+    assert any(line == 3 and "synthesis, findings" in message for line, message in told), told
