@@ -9,9 +9,10 @@ from typing import Any, Literal, TypeVar, cast
 
 from pydantic import ValidationError
 
-from orchestrator.plan.model import CarrySpec, ForEachSpec, PlanPart, ReduceSpec, short_items
+from orchestrator.plan.model import CarrySpec, ForEachSpec, ReduceSpec, short_items
 from orchestrator.plan.naming import LITERAL_HINT, Reference, place_of
 from orchestrator.plan.paths import PathError, TextFile, inside_root, read_plan_text
+from orchestrator.plan.plan_part import PlanPart
 from orchestrator.plan.report import Report
 from orchestrator.plan.template import Template, read_template
 from orchestrator.plan.yaml_source import YamlPath

@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestrator.errors import PlanError, Problem, UsageError
 from orchestrator.plan.build import build_chunks
-from orchestrator.plan.check import Names, check_references
+from orchestrator.plan.check import Names, check_references, check_seams
 from orchestrator.plan.draft import (
     ChunkDraft,
     Located,
@@ -174,6 +174,7 @@ def _check(raw: dict[str, Any], texts: _Texts, report: Report) -> None:
         stitch_template=texts.stitch_template,
         report=report,
     )
+    check_seams(mapping(raw.get("stitch")), report)
 
 
 def _is_name(key: object) -> bool:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
+
+from orchestrator.plan.plan_part import PlanPart
+from orchestrator.plan.seams import SeamsSpec, SeamsWord, short_seams
 
 Complexity = Literal["simple", "medium", "complex"]
 Effort = Literal["low", "medium", "high", "xhigh", "max"]
@@ -27,12 +30,6 @@ REUSE_PATTERN = r"^(always|never|[1-9][0-9]{0,5}[smhd])$"
 ChunkId = Annotated[str, Field(pattern=ID_PATTERN)]
 ModelName = Annotated[str, Field(pattern=MODEL_PATTERN)]
 PositiveSeconds = Annotated[float, Field(gt=0, le=86_400)]
-
-
-class PlanPart(BaseModel):
-    """Base of every part: unknown keys are refused, values keep their YAML type, nothing changes after loading."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class FileText(PlanPart):
@@ -228,6 +225,10 @@ class StitchSpec(PlanPart):
         description="Which answers, in which order; by default all that no other chunk refers to.",
     )
     template: str | None = Field(default=None, min_length=1, description="A jinja2 template file for the whole result.")
+    seams: Annotated[SeamsSpec, BeforeValidator(short_seams, json_schema_input_type=SeamsSpec | SeamsWord)] = Field(
+        default_factory=SeamsSpec,
+        description="What may change where two answers meet: safe (the default), none, or rules by name.",
+    )
     output: str | None = Field(
         default=None, min_length=1, description="Result file; by default <name>.result.<ext> in the current folder."
     )
@@ -287,6 +288,6 @@ LATER: dict[str, dict[str, str]] = {
         "tools": "tools",
     },
     "input": {},
-    "stitch": {"seams": "seam work", "join": "joining by source", "files": "one result per file"},
+    "stitch": {"join": "joining by source", "files": "one result per file"},
 }
 """Keys of the format that this version refuses by name, each with what it is for."""
