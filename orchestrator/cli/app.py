@@ -227,9 +227,7 @@ def status(run: LastRunArgument = "last", store: StoreOption = None, json: JsonO
 def show(
     run: RunArgument,
     chunk: str | None = typer.Argument(None, metavar="[CHUNK]", help="A chunk id; the whole result when left out."),
-    seams: bool = typer.Option(
-        False, "--seams", help="Show as a diff what changed where answers meet, and by which rule."
-    ),
+    seams: bool = typer.Option(False, "--seams", help="Show as a diff what changed where answers meet, by rule."),
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:

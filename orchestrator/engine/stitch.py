@@ -68,9 +68,9 @@ def stitch_plainly(
 ) -> Stitched:
     """One result from the answers that `names` of chunks and groups stand for.
 
-    Text and markdown are joined by one blank line, then the rules of `seams` are applied. JSON is one object by the plan's ids, with a list for a group;
-    JSONL one value a line (an array's elements a line each). An answer that is not JSON becomes a string there, a gap
-    `{"missing": id, "reason": reason}`.
+    Text and markdown are joined by one blank line, then the rules of `seams` are applied. JSON is one object by the
+    plan's ids, with a list for a group; JSONL one value a line (an array's elements a line each). An answer that is not
+    JSON becomes a string there, a gap `{"missing": id, "reason": reason}`.
     """
     ids = flat_ids(names, members)
     missing = tuple(chunk_id for chunk_id in ids if chunk_id not in answers)

@@ -77,7 +77,9 @@ def check_references(
 def check_seams(stitch: Mapping[str, Any], report: Report) -> None:
     """Report rules for seams where there are none, and Markdown's rules for plain text."""
     seams, wanted = stitch.get("seams"), stitch.get("format", "markdown")
-    if seams is None or seams == "none":
+    rules = cast("dict[str, object]", seams) if isinstance(seams, dict) else {"safe": seams}
+    on = [name for name, value in rules.items() if value not in (None, False, "none", "keep")]
+    if not on:
         return
     if stitch.get("template") is not None:
         message = "`seams` is for answers that are joined, and here a template puts them together"
@@ -85,9 +87,9 @@ def check_seams(stitch: Mapping[str, Any], report: Report) -> None:
     elif wanted in ("json", "jsonl"):
         message = f"`seams` is for markdown and text, not for `format: {wanted}`"
         report.at(("stitch", "seams"), message, "leave it out", key=True)
-    elif wanted == "text" and isinstance(seams, dict):
-        for name, on in cast("dict[str, object]", seams).items():
-            if name in SeamsSpec.model_fields and name not in TEXT_RULES and on not in (False, "keep"):
+    elif wanted == "text":
+        for name in on:
+            if name in SeamsSpec.model_fields and name not in TEXT_RULES:
                 report.at(("stitch", "seams", name), f"`{name}` needs `format: markdown`", "leave it out", key=True)
 
 

@@ -12,7 +12,9 @@ from orchestrator.plan.split.pieces import lines_of
 KEEP_APART = "<!-- -->"
 """An empty comment: it is not seen, and nothing goes on past it."""
 
-_MAY_STAY_OPEN = re.compile(r"^ {0,3}(?:```|~~~|<[!?A-Za-z])", re.MULTILINE)
+_MAY_STAY_OPEN = re.compile(r"(?:^|\r) {0,3}(?:```|~~~|<(?:[!?]|script|pre|style|textarea))", re.MULTILINE | re.I)
+_NEEDS_PARSING = re.compile(r"^[ \t]*<|\r(?!\n)|[^`\n]```|[^~\n]~~~", re.MULTILINE)
+_FENCE_LINE = re.compile(r"^(`{3,}|~{3,})([^\n]*)", re.MULTILINE)
 _RAW_HTML = (
     (
         re.compile(r" {0,3}<(script|pre|style|textarea)(?=\s|>|$)", re.I),
@@ -38,7 +40,7 @@ def close_what_is_open(pages: Sequence[Page]) -> Changes:
     for at, following in _seams(pages):
         page = pages[at]
         added = ""
-        if _MAY_STAY_OPEN.search(page.text) and page.structure.blocks:
+        if _MAY_STAY_OPEN.search(page.text) and not _is_plainly_closed(page.text) and page.structure.blocks:
             last = page.structure.blocks[-1]
             mark = _open_mark(page.text[last.start : last.end], last)
             added = _on_own_line(page.text, mark) if mark else ""
@@ -53,10 +55,10 @@ def keep_lists_apart(pages: Sequence[Page]) -> Changes:
     """Between a list and a list of the same kind that begins the next answer comes an empty comment."""
     changes: Changes = {}
     for at, following in _seams(pages):
-        blocks, after = pages[at].structure.blocks, pages[following].structure.blocks
-        if blocks and after and blocks[-1].kind in _LISTS:
-            if (blocks[-1].kind, blocks[-1].markup) == (after[0].kind, after[0].markup):
-                changes[at] = [Edit(len(pages[at].text), len(pages[at].text), _apart(pages[at].text))]
+        text, blocks, after = pages[at].text, pages[at].structure.blocks, pages[following].structure.blocks
+        meet = [(block.kind, block.markup) for block in (*blocks[-1:], *after[:1]) if block.kind in _LISTS]
+        if len(meet) == 2 and meet[0] == meet[1]:
+            changes[at] = [Edit(len(text), len(text), _apart(text))]
     return changes
 
 
@@ -110,6 +112,23 @@ def _seams(pages: Sequence[Page]) -> Iterator[tuple[int, int]]:
             found.append((at, following))
         following = at
     return reversed(found)
+
+
+def _is_plainly_closed(text: str) -> bool:
+    """Whether all is closed as far as can be told without parsing, which costs twenty times as much.
+
+    A fence at the very beginning of a line stands in no list or quote. So without HTML and without a fence elsewhere
+    it is enough to count.
+    """
+    if _NEEDS_PARSING.search(text):
+        return False
+    mark = ""
+    for found in _FENCE_LINE.finditer(text):
+        if not mark:
+            mark = "" if found[1][0] == "`" in found[2] else found[1]
+        elif found[1].startswith(mark) and not found[2].strip():
+            mark = ""
+    return not mark
 
 
 def _open_mark(source: str, block: Block) -> str:

@@ -155,7 +155,7 @@ def _at_level(text: str, block: Block, level: int) -> Iterator[Edit]:
 
 def _entries(headings: Sequence[tuple[Block, str]], *, skip_first: bool) -> Iterator[str]:
     seen: dict[str, int] = {}
-    shown = [block.level for block, _ in headings[skip_first:] if block.level <= MAX_TOC_LEVEL]
+    highest = min((block.level for block, _ in headings[skip_first:]), default=1)
     for number, (block, source) in enumerate(headings):
         title = plain_title(source)
         slug = _NO_SLUG.sub("", title.lower()).replace(" ", "-")
@@ -164,4 +164,4 @@ def _entries(headings: Sequence[tuple[Block, str]], *, skip_first: bool) -> Iter
         if block.level <= MAX_TOC_LEVEL and not (skip_first and number == 0):
             anchor = f"{slug}-{times}" if times else slug
             words = _MARKS.sub(r"\\\1", title)
-            yield f"{'  ' * (block.level - min(shown))}- [{words}](#{anchor})"
+            yield f"{'  ' * (block.level - highest)}- [{words}](#{anchor})"

@@ -13,7 +13,7 @@ from orchestrator.engine.seams.structure import Page
 
 _NOTE = re.compile(r"^ {0,3}\[(\^[^\]\s]+)\]:", re.MULTILINE)
 _NOTE_TEXT = re.compile(
-    r"[^\n]*(?:\n(?!\s*\n| {0,3}\[\^)[^\n]+|\n(?:[ \t\r]*\n)*(?: {4}|\t)[^\n]*)*",
+    r"[^\n]*(?:\n(?!\s*\n| {0,3}\[\^)[^\n]+|\n(?:[ \t\r]*\n)*(?: {4}|\t)[ \t]*[^\s][^\n]*)*",
 )
 _BRACKETS = re.compile(r"\\.|\[((?:[^\[\]\\]|\\.)*)\]", re.DOTALL)
 _BACKTICKS = re.compile(r"`+")

@@ -43,10 +43,11 @@ def _headings(pages: Sequence[Page]) -> Changes:
         shift = last.get(level, 0) if numbers[0] == 1 else 0
         last[level] = numbers[-1] + shift
         if shift:
+            known = set(numbers)
             changes[at] = [
                 Edit(match.start(1), match.end(1), str(int(match[1]) + shift))
                 for block, match in found
-                if int(match[1]) in numbers and (block.level == level if not match[2] else block.level > level)
+                if int(match[1]) in known and (block.level == level if not match[2] else block.level > level)
             ]
     return changes
 
@@ -60,17 +61,11 @@ def _lists(pages: Sequence[Page]) -> Changes:
         below = second.structure.blocks[:1] if second.is_answer else ()
         is_whole = len(first.structure.blocks) == 1
         shift = _last_number(first, above[0]) + (shift if is_whole else 0) if above else 0
-        if not (
-            above and below and shift and _kind(above[0]) == _kind(below[0]) and _begins_with_one(second, below[0])
-        ):
+        if shift and below and below[0].markup == above[0].markup and _begins_with_one(second, below[0]):
+            changes[at + 2] = list(_renumbered(second.text, below[0], shift))
+        else:
             shift = 0
-            continue
-        changes[at + 2] = list(_renumbered(second.text, below[0], shift))
     return changes
-
-
-def _kind(block: Block) -> tuple[str, str]:
-    return block.kind, block.markup
 
 
 def _last_number(page: Page, block: Block) -> int:
@@ -82,7 +77,7 @@ def _last_number(page: Page, block: Block) -> int:
 
 
 def _begins_with_one(page: Page, block: Block) -> bool:
-    first = _ITEM.match(page.text, block.start)
+    first = _ITEM.match(page.text, block.start) if block.kind == "ordered_list" else None
     return first is not None and first[1] == "1"
 
 
@@ -95,7 +90,6 @@ def _renumbered(text: str, block: Block, shift: int) -> Iterator[Edit]:
         wider = " " * (len(str(number)) - len(found[1]))
         _, *lines = lines_of(text, start, end)
         # What stands below the item's first line must stay inside it.
-        if wider:
-            yield from (
-                Edit(line.start, line.start, wider) for line in lines if line.text.strip() and line.text[0] in " \t"
-            )
+        for line in lines if wider else ():
+            if line.text.strip() and line.text[0] in " \t":
+                yield Edit(line.start, line.start, wider)
