@@ -18,7 +18,7 @@ class SeamsSpec(PlanPart):
     """
 
     newlines: bool = Field(default=False, description="Line ends become LF.")
-    unicode: bool = Field(default=False, description="Unicode becomes NFC, outside code and HTML.")
+    unicode: bool = Field(default=False, description="Unicode becomes NFC, outside code and blocks of HTML.")
     chatter: bool = Field(default=False, description="Words around an answer are cut, such as `Sure, here is …:`.")
     overlap: bool = Field(
         default=False, description="What an answer repeats of the end of the one before is cut, whole paragraphs only."

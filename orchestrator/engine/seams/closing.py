@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from orchestrator.engine.seams.edits import Edit
-from orchestrator.engine.seams.structure import FOOTNOTE, Block, Page, line_end_of, shape
+from orchestrator.engine.seams.structure import Block, Page, line_end_of, shape
 from orchestrator.plan.split.pieces import lines_of
 
 KEEP_APART = "<!-- -->"
@@ -70,7 +70,7 @@ def join_tables(pages: Sequence[Page]) -> Changes:
         if not (first.is_answer and second.is_answer and first.structure.blocks and second.structure.blocks):
             continue
         above, below = first.structure.blocks[-1], second.structure.blocks[0]
-        if above.kind != "table" or first.text[above.end :].strip():
+        if above.kind != "table" or (first.text[above.end :] + second.text[: below.start]).strip():
             continue
         start = _first_row(first.text[above.start : above.end], second.text, below)
         if start is not None:
@@ -147,12 +147,14 @@ def _open_mark(source: str, block: Block) -> str:
 
 def _swallows(page: Page, following: Page) -> bool:
     """Whether the indented beginning of what follows would become part of the last block."""
-    if not page.structure.blocks or not following.structure.blocks:
+    if not following.structure.blocks:
         return False
-    last, first = page.structure.blocks[-1], following.structure.blocks[0]
-    note = next((each for each in reversed(page.structure.blocks) if each.kind != "code_block"), last)
-    if first.kind == "code_block" and FOOTNOTE.match(page.text, note.start):
+    first = following.structure.blocks[0]
+    if first.kind == "code_block" and page.structure.ends_in_note:
         return True
+    if not page.structure.blocks:
+        return False
+    last = page.structure.blocks[-1]
     if last.kind not in (*_LISTS, "code_block"):
         return False
     above, below = page.text[last.start : last.end], following.text[first.start : first.end]

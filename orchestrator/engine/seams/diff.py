@@ -37,6 +37,7 @@ class _Lines:
     def __init__(self, text: str) -> None:
         *lines, rest = text.split("\n")
         self.texts = [f"{line}\n" for line in lines] + ([rest] if rest else [])
+        self._length = len(text)
         self._starts: list[int] = []
         at = 0
         for line in self.texts:
@@ -44,7 +45,9 @@ class _Lines:
             at += len(line)
 
     def number_at(self, at: int) -> int:
-        """The line that holds this character; the last one for the end of the text."""
+        """The line that holds this character, or would."""
+        if at == self._length and (not self.texts or self.texts[-1].endswith("\n")):
+            return len(self.texts)
         return max(0, bisect_right(self._starts, at) - 1)
 
 

@@ -30,7 +30,7 @@ def say_repeated_heading_once(pages: Sequence[Page]) -> Changes:
         above, below = first.structure.blocks, second.structure.blocks
         if len(above) < 2 or not below or not _same(above[-1], below[0]) or first.text[above[-1].end :].strip():
             continue
-        changes[at] = [Edit(above[-2].end, len(first.text), "")]
+        changes[at] = [Edit(len(first.text[: above[-1].start].rstrip()), len(first.text), "")]
     return changes
 
 
@@ -41,7 +41,7 @@ def drop_open_headings(pages: Sequence[Page]) -> Changes:
     for at, page in enumerate(pages):
         if not page.is_answer:
             continue
-        end = _end_of_open(page.structure.blocks, path)
+        end = _end_of_open(page, path)
         if end:
             changes[at] = [Edit(0, end, "")]
         for block in headings_of(page):
@@ -49,16 +49,19 @@ def drop_open_headings(pages: Sequence[Page]) -> Changes:
     return changes
 
 
-def _end_of_open(blocks: Sequence[Block], path: Sequence[Block]) -> int:
+def _end_of_open(page: Page, path: Sequence[Block]) -> int:
     """The end of the first headings that repeat the open ones, 0 when there are none.
 
     What follows must stand in the same section without them.
     """
-    depth = end = 0
-    for block, following in pairwise(blocks):
+    depth = end = done = 0
+    for block, following in pairwise(page.structure.blocks):
         found = next((at for at, each in enumerate(path) if at >= depth and _same(block, each)), None)
-        if found is None:
+        # A definition of a link is no block.
+        is_next = not (page.text[done : block.start] + page.text[block.end : following.start]).strip()
+        if found is None or not is_next:
             break
+        done = block.end
         depth = found + 1
         deeper = path[depth:]
         if not deeper or (following.kind == "heading" and following.level <= deeper[0].level):
@@ -93,7 +96,7 @@ def add_contents(pages: Sequence[Page]) -> Changes:
     if first is None or not found:
         return {}
     own = list(headings_of(pages[first]))
-    titled = has_title(pages[first], own)
+    titled = has_title(pages[first], [block for _, block, _ in found])
     entries = list(_entries([(block, text[block.start : block.end]) for _, block, text in found], skip_first=titled))
     if not entries:
         return {}
@@ -116,7 +119,7 @@ def headings_of(page: Page) -> Iterator[Block]:
 
 
 def has_title(page: Page, headings: Sequence[Block]) -> bool:
-    """Whether the page begins with a title: a heading of level 1, and the only one."""
+    """Whether the page begins with a title: a heading of level 1, and the only one of `headings`."""
     blocks = [block for block in page.structure.blocks if block.kind != "front_matter"]
     return bool(blocks) and blocks[0].level == 1 and sum(each.level == 1 for each in headings) == 1
 

@@ -9,9 +9,8 @@ from itertools import count
 
 from orchestrator.engine.seams.closing import Changes
 from orchestrator.engine.seams.edits import Edit
-from orchestrator.engine.seams.structure import Page
+from orchestrator.engine.seams.structure import NOTE, Page
 
-_NOTE = re.compile(r"^ {0,3}\[(\^[^\]\s]+)\]:", re.MULTILINE)
 _NOTE_TEXT = re.compile(
     r"[^\n]*(?:\n(?!\s*\n| {0,3}\[\^)[^\n]+|\n(?:[ \t\r]*\n)*(?: {4}|\t)[ \t]*[^\s][^\n]*)*",
 )
@@ -48,9 +47,9 @@ def _definitions(page: Page) -> dict[str, tuple[str, str]]:
     """What each label of the page means; the first definition counts, as it does for a reader of Markdown."""
     found: dict[str, tuple[str, str]] = {}
     hidden = _Hidden(page)
-    for note in _NOTE.finditer(page.text):
+    for note in NOTE.finditer(page.text):
         if not hidden.covers(note.start(1)):
-            text = _NOTE_TEXT.match(page.text, note.end())
+            text = _NOTE_TEXT.match(page.text, note.end(), hidden.next_after(note.end(), len(page.text)))
             found.setdefault(_normal(note[1]), ("note", text[0].strip() if text else ""))
     for each in page.structure.definitions:
         if not each.label.startswith("^"):
@@ -105,6 +104,12 @@ class _Hidden:
         spans = (span for start, end in structure.prose for span in code_spans(page.text, start, end))
         self._places = sorted((*structure.code, *spans))
         self._starts = [start for start, _ in self._places]
+        self._blocks = [start for start, _ in structure.code]
+
+    def next_after(self, at: int, end: int) -> int:
+        """Where the next block of code or HTML begins, else `end`."""
+        found = bisect_right(self._blocks, at)
+        return self._blocks[found] if found < len(self._blocks) else end
 
     def covers(self, at: int) -> bool:
         found = bisect_right(self._starts, at) - 1

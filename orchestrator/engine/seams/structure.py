@@ -53,13 +53,14 @@ class Definition:
 class Structure:
     """Blocks, stretches of running text (code and HTML left out), and definitions of links, each in order.
 
-    `code` are the stretches of code and HTML.
+    `code` are the stretches of code and HTML. `ends_in_note`: what is indented behind it would belong to a footnote.
     """
 
     blocks: tuple[Block, ...] = ()
     prose: tuple[tuple[int, int], ...] = ()
     code: tuple[tuple[int, int], ...] = ()
     definitions: tuple[Definition, ...] = ()
+    ends_in_note: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def read_structure(text: str) -> Structure:
     places = _Places(lines, len(text))
     blocks = [Block("front_matter", *places.of(0, front), "---")] if front else []
     prose, code = dict[tuple[int, int], None](), list[tuple[int, int]]()
-    in_footnote = False
+    in_note, end = False, 0
     for at, token in enumerate(tokens):
         if token.map is None or token.map[0] < front:
             continue
@@ -103,12 +104,14 @@ def read_structure(text: str) -> Structure:
         if token.type == "inline":
             prose[place] = None
         if token.level == 0 and token.nesting >= 0:
-            if token.type != "code_block":
-                in_footnote = bool(FOOTNOTE.match(text, place[0]))
+            # A note of one word is a link's definition to the parser, and no block.
+            in_note = in_note and token.type == "code_block"
+            in_note = in_note or bool(NOTE.search(text, end, place[1] if token.type == "paragraph_open" else place[0]))
+            end = place[1]
             blocks.append(_block(token, place, tokens, at, places))
         if token.type in ("fence", "html_block", "code_block"):
             # An indented paragraph below a footnote belongs to the note; the parser knows no footnotes.
-            if in_footnote and token.type == "code_block" and token.level == 0:
+            if in_note and token.type == "code_block" and token.level == 0:
                 prose[place] = None
             else:
                 code.append(place)
@@ -117,10 +120,12 @@ def read_structure(text: str) -> Structure:
         Definition(label, places.of(*each["map"])[0], (str(each["href"]), str(each["title"])))
         for label, each in references.items()
     )
-    return Structure(tuple(blocks), tuple(prose), tuple(code), tuple(sorted(found, key=lambda each: each.start)))
+    in_note = in_note or bool(NOTE.search(text, end))
+    definitions = tuple(sorted(found, key=lambda each: each.start))
+    return Structure(tuple(blocks), tuple(prose), tuple(code), definitions, ends_in_note=in_note)
 
 
-FOOTNOTE = re.compile(r" {0,3}\[\^([^\]\s]+)\]:")
+NOTE = re.compile(r"^ {0,3}\[(\^[^\]\s]+)\]:", re.MULTILINE)
 """The beginning of a footnote's text."""
 
 

@@ -95,7 +95,8 @@ def _unwrapped(page: Page, start: int, end: int) -> tuple[int, int]:
     if not page.markdown or not _WRAPPER.match(text.lstrip().partition("\n")[0].rstrip("\r")):
         return start, end
     blocks = Page(page.part, text).structure.blocks
-    lines = list(lines_of(text, blocks[0].start, blocks[0].end)) if len(blocks) == 1 else []
+    is_all = len(blocks) == 1 and text[blocks[0].start : blocks[0].end] == text.strip()
+    lines = list(lines_of(text, blocks[0].start, blocks[0].end)) if is_all else []
     if len(lines) < 3 or not re.fullmatch(r" {0,3}[`~]{3,}[ \t]*", lines[-1].text):
         return start, end
     last = lines[-2]

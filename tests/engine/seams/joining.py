@@ -63,9 +63,9 @@ def with_lists_joined(shape: Shape) -> Shape:
     for token in shape:
         kind, _, level, markup, *_ = token
         before = found[-1] if found else None
-        if before and level == 0 and kind.endswith("_list_open") and before[3] == markup:
-            if before[0] == kind.replace("open", "close") and before[2] == 0:
-                found.pop()
-                continue
-        found.append(token)
+        opens = level == 0 and kind.endswith("_list_open")
+        if opens and before and (before[0], before[2], before[3]) == (kind.replace("open", "close"), 0, markup):
+            found.pop()
+        else:
+            found.append(token)
     return found
