@@ -57,12 +57,12 @@ def _lists(pages: Sequence[Page]) -> Changes:
     shift = 0
     for at in range(0, len(pages) - 2, 2):
         first, second = pages[at], pages[at + 2]
-        above = first.structure.blocks[-1:] if first.is_answer else ()
-        below = second.structure.blocks[:1] if second.is_answer else ()
+        above = first.structure.blocks[-1] if first.is_answer and first.structure.blocks else None
+        below = second.structure.blocks[0] if second.is_answer and second.structure.blocks else None
         is_whole = len(first.structure.blocks) == 1
-        shift = _last_number(first, above[0]) + (shift if is_whole else 0) if above else 0
-        if shift and below and below[0].markup == above[0].markup and _begins_with_one(second, below[0]):
-            changes[at + 2] = list(_renumbered(second.text, below[0], shift))
+        shift = _last_number(first, above) + (shift if is_whole else 0) if above else 0
+        if shift and above and below and below.markup == above.markup and _begins_with_one(second, below):
+            changes[at + 2] = list(_renumbered(second.text, below, shift))
         else:
             shift = 0
     return changes
