@@ -28,7 +28,9 @@ def say_repeated_heading_once(pages: Sequence[Page]) -> Changes:
         if not (first.is_answer and second.is_answer and _HEADING_LINE.match(_last_line(first.text))):
             continue
         above, below = first.structure.blocks, second.structure.blocks
-        if len(above) < 2 or not below or not _same(above[-1], below[0]) or first.text[above[-1].end :].strip():
+        if len(above) < 2 or not below or not _same(above[-1], below[0]):
+            continue
+        if (first.text[above[-1].end :] + second.text[: below[0].start]).strip():
             continue
         changes[at] = [Edit(len(first.text[: above[-1].start].rstrip()), len(first.text), "")]
     return changes

@@ -8,21 +8,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 
 from orchestrator.engine.seams.closing import Changes
-from orchestrator.engine.seams.edits import Edit
-from orchestrator.engine.seams.structure import NOTE, Page
+from orchestrator.engine.seams.edits import Edit, apply
+from orchestrator.engine.seams.structure import NOTE, Page, rendered
 
 _NOTE_TEXT = re.compile(
     r"[^\n]*(?:\n(?!\s*\n| {0,3}\[\^)[^\n]+|\n(?:[ \t\r]*\n)*(?: {4}|\t)[ \t]*[^\s][^\n]*)*",
 )
 _BRACKETS = re.compile(r"\\.|\[((?:[^\[\]\\]|\\.)*)\]", re.DOTALL)
+_BRACKET = re.compile(r"\\.|[\[\]]|\n[ \t\r]*\n", re.DOTALL)
 _BACKTICKS = re.compile(r"`+")
 
 
 def tell_labels_apart(pages: Sequence[Page]) -> Changes:
     """A label that an earlier answer defines otherwise gets a number, where it is defined and wherever it is used.
 
-    What is seen stays: a link `[text]` becomes `[text][text-2]`. A label that only one answer defines is left alone,
-    so that notes may stand in an answer of their own.
+    What is seen stays: a link `[text]` becomes `[text][text-2]`, and where that cannot be, the links of that answer are
+    left alone. So is a label that only one answer defines, since notes may stand in an answer of their own.
     """
     defined = {at: _definitions(page) for at, page in enumerate(pages) if page.is_answer and "]:" in page.text}
     meanings: dict[str, dict[tuple[str, str], int]] = {}
@@ -36,11 +37,20 @@ def tell_labels_apart(pages: Sequence[Page]) -> Changes:
     if not clashes:
         return {}
     names = _new_names(pages, meanings)
-    return {
-        at: edits
-        for at, labels in clashes.items()
-        if (edits := list(_renamings(pages[at], {label: names[label, number] for label, number in labels.items()})))
-    }
+    changes: Changes = {}
+    for at, labels in clashes.items():
+        edits = list(_renamings(pages[at], {label: names[label, number] for label, number in labels.items()}))
+        if edits := _certain(pages[at].text, edits):
+            changes[at] = edits
+    return changes
+
+
+def _certain(text: str, edits: list[Edit]) -> list[Edit]:
+    """All of them, or those of footnotes alone when a reader would see other words or another link."""
+    notes = [edit for edit in edits if text[edit.start : edit.start + 1] == "^" and edit.end > edit.start]
+    known = set(notes)
+    links = [edit for edit in edits if edit not in known]
+    return edits if not links or rendered(apply(links, text)) == rendered(text) else notes
 
 
 def _definitions(page: Page) -> dict[str, tuple[str, str]]:
@@ -77,6 +87,8 @@ def _renamings(page: Page, names: Mapping[str, str]) -> Iterator[Edit]:
     """Edits of every place of the page where one of the labels is defined or used."""
     text, hidden = page.text, _Hidden(page)
     lines = {each.start for each in page.structure.definitions}
+    closing = _closing_brackets(text, hidden)
+    behind_reference = -1
     for found in _BRACKETS.finditer(text):
         name = names.get(_normal(found[1])) if found[1] else None
         if name is None or hidden.covers(found.start()):
@@ -84,12 +96,29 @@ def _renamings(page: Page, names: Mapping[str, str]) -> Iterator[Edit]:
         start, end = found.span()
         after = text[end : end + 2]
         defines = after[:1] == ":" and _line_start(text, start) in lines
-        if found[1].startswith("^") or defines or text[start - 1 : start] == "]":
+        is_label = start - 1 in closing and start != behind_reference
+        if is_label or after == "[]":
+            behind_reference = end if is_label else end + 2
+        if found[1].startswith("^") or defines or is_label:
             yield Edit(start + 1, end - 1, name)
         elif after == "[]":
             yield Edit(end + 1, end + 1, name)
         elif after[:1] not in ("(", "["):
             yield Edit(end, end, f"[{name}]")
+
+
+def _closing_brackets(text: str, hidden: _Hidden) -> set[int]:
+    """Where a bracket closes another one; a full reference `[text][label]` needs both."""
+    found: set[int] = set()
+    is_open = 0
+    for each in _BRACKET.finditer(text):
+        if each[0] in ("[", "]") and not hidden.covers(each.start()):
+            if each[0] == "]" and is_open:
+                found.add(each.start())
+            is_open = max(0, is_open + (1 if each[0] == "[" else -1))
+        elif each[0][0] == "\n":
+            is_open = 0
+    return found
 
 
 def _line_start(text: str, at: int) -> int:

@@ -17,6 +17,7 @@ from orchestrator.plan.split.pieces import Line, lines_of
 _MAX_FRONT_MATTER_LINES = 500
 _TABLES = "table"
 
+_RENDERER = MarkdownIt("commonmark").enable(_TABLES)
 _PARSER = MarkdownIt("commonmark").enable(_TABLES)
 # Only blocks are wanted: what stands inside a paragraph is searched in the source, where it has a place.
 _PARSER.core.ruler.disable(["inline", "text_join"])
@@ -98,15 +99,18 @@ def read_structure(text: str) -> Structure:
     prose, code = dict[tuple[int, int], None](), list[tuple[int, int]]()
     in_note, end = False, 0
     for at, token in enumerate(tokens):
-        if token.map is None or token.map[0] < front:
+        # What begins in the front matter and goes on behind it is open to a reader that knows no front matter.
+        if token.map is None or token.map[1] <= front:
             continue
         place = places.of(*token.map)
         if token.type == "inline":
             prose[place] = None
         if token.level == 0 and token.nesting >= 0:
             # A note of one word is a link's definition to the parser, and no block.
-            in_note = in_note and token.type == "code_block"
-            in_note = in_note or bool(NOTE.search(text, end, place[1] if token.type == "paragraph_open" else place[0]))
+            if token.type == "code_block":
+                in_note = in_note or bool(NOTE.search(text, end, place[0]))
+            else:
+                in_note = token.type == "paragraph_open" and bool(NOTE.search(text, *place))
             end = place[1]
             blocks.append(_block(token, place, tokens, at, places))
         if token.type in ("fence", "html_block", "code_block"):
@@ -173,6 +177,11 @@ def _front_matter_lines(lines: list[Line]) -> int:
 def shape(text: str) -> list[tuple[str, int, str, str]]:
     """The blocks of `text` with what they hold, nested ones too, to compare two texts by."""
     return [(token.type, token.level, token.tag, token.content) for token in _PARSER.parse(text)]
+
+
+def rendered(text: str) -> str:
+    """What a reader sees of `text`, as HTML, footnotes left as they are written."""
+    return _RENDERER.render(text)
 
 
 def line_end_of(text: str) -> str:

@@ -123,6 +123,35 @@ def test_any_lines_stay_what_they_are(answers: list[str]) -> None:
     assert shape(done) == [block for answer in answers for block in shape(answer)]
 
 
+LINKS = st.sampled_from(
+    [
+        "[a]",
+        "[A]",
+        "[x][a]",
+        "[a][]",
+        "![a]",
+        "`[a]`",
+        "\\[a]",
+        "*[a]*",
+        "[y](/y)",
+        " ",
+        "word",
+        "\n> ",
+        "\n\n",
+        "\n- ",
+    ]
+)
+
+
+@given(st.lists(st.lists(LINKS, max_size=8), min_size=2, max_size=3))
+def test_links_lead_where_their_answer_says(lists: list[list[str]]) -> None:
+    """Whatever stands around them: each answer's links go to its own target, and the words that are seen stay."""
+    texts = ["".join(links) for links in lists]
+    answers = [f"{text}\n\n\n<!-- -->\n\n[a]: /{at}\n" for at, text in enumerate(texts)]
+    done = text(answers, "labels")
+    assert shape(done) == [block for answer in answers for block in shape(answer)]
+
+
 @given(ANSWERS, st.sets(st.sampled_from(sorted(RULES))))
 def test_everything_can_be_undone(answers: list[str], rules: set[str]) -> None:
     """Whatever the rules, the map has every character of every answer (`joined` rebuilds them)."""
@@ -150,7 +179,7 @@ def test_safe_rules_alter_no_word(answers: list[str]) -> None:
                 following = done.parts[at + 2].text.lstrip()
                 assert following.split()[: len(removed.split())] == removed.split()
             elif edit.rule == "labels":
-                assert f"[{removed}]" in part.text
+                assert not removed or f"[{removed}]" in part.text
             else:
                 assert (edit.rule, removed) == ("closing", "")
                 assert edit.text.strip("\r\n`~") in ("", "<!-- -->", "-->", "?>", "]]>", ">", "</script>")

@@ -85,6 +85,7 @@ def test_rule_does(rule: str, answers: list[str | None], expected: list[str]) ->
             "labels",
             ["[^1] [a]\n\n[^1]: x\n\n[a]: /x", "[^1] [a] [^1-2]", "`[^1]`", "[^1]: x\n\n[a]: /x", "```\n[^1]: y\n```"],
         ),
+        ("labels", ["[a]\n\n[a]: /x", "[x [a] y][a]\n\n[a]: /y"]),
         ("toc", ["No heading", None]),
     ],
 )
