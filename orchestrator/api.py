@@ -226,6 +226,11 @@ def recall_result(run_id: str = "last", *, store: Path | str | None = None) -> s
     return stitched.text if stitched else None
 
 
+def recall_seams(run_id: str = "last", *, store: Path | str | None = None) -> recall.SeamWork | None:
+    """What changed where the answers of a run meet. Raises what `recall_result` raises; `UsageError` without seams."""
+    return recall.recall_seams(open_store(Path(store or DEFAULT_STORE)), run_id)
+
+
 def build_graph(plan: PlanSource, **options: Unpack[RunOptions]) -> Any:
     """The pipeline as a compiled LangGraph graph, to be invoked or to be a node of another graph.
 

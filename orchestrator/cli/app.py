@@ -219,17 +219,26 @@ def status(run: LastRunArgument = "last", store: StoreOption = None, json: JsonO
     print_status(run, store=store, as_json=json)
 
 
-@app.command(epilog=examples("orchestrate show last", "orchestrate show last outline > outline.md"))
+@app.command(
+    epilog=examples(
+        "orchestrate show last", "orchestrate show last outline > outline.md", "orchestrate show last --seams"
+    )
+)
 def show(
     run: RunArgument,
     chunk: str | None = typer.Argument(None, metavar="[CHUNK]", help="A chunk id; the whole result when left out."),
+    seams: bool = typer.Option(False, "--seams", help="Show as a diff what changed where answers meet, by rule."),
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
     """Print the result of a run, or the answer of one chunk exactly as it is stored."""
-    from orchestrator.cli.reading import print_answer, print_result
+    from orchestrator.cli.reading import print_answer, print_result, print_seams
 
-    if chunk is None:
+    if seams:
+        if chunk is not None:
+            raise UsageError("--seams is about the whole result: leave the chunk out")
+        print_seams(run, store=store, as_json=json)
+    elif chunk is None:
         print_result(run, store=store, as_json=json)
     else:
         print_answer(run, chunk, store=store, as_json=json)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import TypeVar
 
 from orchestrator.cli.given import existing_store
 from orchestrator.cli.going_on import command_to_go_on, past_of
@@ -11,7 +13,9 @@ from orchestrator.cli.printing import print_exactly, print_json, print_lines
 from orchestrator.cli.status_lines import run_state, status_lines, status_record
 from orchestrator.cli.words_first import meant
 from orchestrator.errors import PlanChangedError, PlanError, UsageError
-from orchestrator.store import ChunkRecord, Store, open_store
+from orchestrator.store import ChunkRecord, RunRecord, Store, open_store
+
+_Recalled = TypeVar("_Recalled")
 
 
 def print_status(run: str, *, store: Path | None, as_json: bool) -> None:
@@ -36,10 +40,35 @@ def print_result(run: str, *, store: Path | None, as_json: bool) -> None:
     from orchestrator.api import recall_result
 
     opened = _open(store, run)
-    run_id = opened.resolve(run)
-    record = opened.run(run_id)
+    record = opened.run(opened.resolve(run))
+    text = _recalled(opened, record, recall_result)
+    if as_json:
+        state = run_state(record, live=opened.is_held(record.run_id))
+        print_json({"run_id": record.run_id, "state": state, "result_path": record.result_path, "text": text})
+    else:
+        print_exactly(text)
+
+
+def print_seams(run: str, *, store: Path | None, as_json: bool) -> None:
+    """What changed where answers meet: a unified diff against the answers end to end, or every edit.
+
+    Raises `UsageError` as `print_result` does, and for a result that has no seams.
+    """
+    from orchestrator.api import recall_seams
+
+    opened = _open(store, run)
+    record = opened.run(opened.resolve(run))
+    work = _recalled(opened, record, recall_seams)
+    if as_json:
+        print_json({"run_id": record.run_id, "edits": work.edits})
+    else:
+        print_exactly(work.diff)
+
+
+def _recalled(opened: Store, record: RunRecord, recall: Callable[..., _Recalled | None]) -> _Recalled:
+    run_id = record.run_id
     try:
-        text = recall_result(run_id, store=opened.path)
+        found = recall(run_id, store=opened.path)
     except (PlanChangedError, PlanError) as error:
         changed = ", ".join(error.changed) if isinstance(error, PlanChangedError) else "the plan"
         written = f"; the run itself wrote {record.result_path}" if record.result_path else ""
@@ -47,14 +76,9 @@ def print_result(run: str, *, store: Path | None, as_json: bool) -> None:
             f"run {run_id} cannot be stitched again: {changed} changed since{written}; "
             f"`orchestrate show {run_id} CHUNK` prints single answers"
         ) from None
-    if text is None:
+    if found is None:
         raise UsageError(f"run {run_id} has no result yet; `orchestrate status {run_id}` says how it stands")
-    if as_json:
-        live = opened.is_held(run_id)
-        state = run_state(record, live=live)
-        print_json({"run_id": run_id, "state": state, "result_path": record.result_path, "text": text})
-    else:
-        print_exactly(text)
+    return found
 
 
 def print_answer(run: str, chunk_id: str, *, store: Path | None, as_json: bool) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from orchestrator.engine.groups import known_from
 from orchestrator.engine.review import repaired
-from orchestrator.engine.stitch import Stitched, stitch, stitch_plainly
-from orchestrator.errors import PlanChangedError
+from orchestrator.engine.stitch import Stitched, seams_of, stitch, stitch_plainly
+from orchestrator.errors import PlanChangedError, UsageError
 from orchestrator.plan.load import GivenInput, StdinText, load_plan
 from orchestrator.plan.loading import Texts
 from orchestrator.plan.sampling import part_of
@@ -24,6 +25,7 @@ def stitch_record(workload: Workload) -> dict[str, Any]:
     return {
         "chunks": workload.stitch_chunks,
         "format": workload.stitch_format,
+        "seams": seams_of(workload),
         "template": workload.stitch_template is not None,
         "join": workload.plan.stitch.join,
     }
@@ -56,7 +58,49 @@ def recall_result(store: Store, run_id: str) -> Stitched | None:
         piece = re.compile(rf"{name}\[[0-9]+\]")
         return None if name in ids else tuple(each for each in ids if piece.fullmatch(each)) or None
 
-    return stitch_plainly(kept["chunks"], kept["format"], answers=answers, gaps=gaps, members=members)
+    # A run of a version without seam work was joined without it.
+    seams = kept.get("seams", ())
+    return stitch_plainly(kept["chunks"], kept["format"], answers=answers, gaps=gaps, members=members, seams=seams)
+
+
+@dataclass(frozen=True, slots=True)
+class SeamWork:
+    """What the rules changed in a result: as a unified diff against the answers end to end, and edit by edit.
+
+    An edit has `chunk_id`, `rule`, `start` and `end` in the characters of the answer, `removed` and `text`; the blank
+    line behind an answer counts with it, from its end on.
+    """
+
+    diff: str
+    edits: tuple[dict[str, Any], ...]
+
+
+def recall_seams(store: Store, run_id: str) -> SeamWork | None:
+    """The seam work of `recall_result`. Raises what that raises, and `UsageError` for a result that has no seams."""
+    from orchestrator.engine.seams.diff import unified_diff
+
+    stitched = recall_result(store, run_id)
+    if stitched is None:
+        return None
+    joined = stitched.joined
+    if joined is None:
+        raise UsageError(f"the result of run {run_id} has no seams: it is JSON, or a template puts it together")
+    edits: list[dict[str, Any]] = []
+    for index, (part, changes) in enumerate(zip(joined.parts, joined.edits, strict=True)):
+        shift = len(joined.parts[index - 1].text) if part.kind == "separator" else 0
+        edits += [
+            {
+                "chunk_id": joined.owner(index),
+                "rule": edit.rule,
+                "start": edit.start + shift,
+                "end": edit.end + shift,
+                "removed": part.text[edit.start : edit.end],
+                "text": edit.text,
+            }
+            for edit in changes
+        ]
+    lines = unified_diff(joined, before="answers", after="result")
+    return SeamWork(diff="".join(f"{line}\n" for line in lines), edits=tuple(edits))
 
 
 def reload_workload(record: RunRecord, texts: Texts | None = None) -> Workload:

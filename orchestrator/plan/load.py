@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestrator.errors import PlanError, Problem, UsageError
 from orchestrator.plan.build import build_chunks
-from orchestrator.plan.check import Names, check_references
+from orchestrator.plan.check import Names, check_references, check_seams
 from orchestrator.plan.check_expectations import check_expectations
 from orchestrator.plan.draft import (
     ChunkDraft,
@@ -198,6 +198,7 @@ def _check(raw: dict[str, Any], texts: _Texts, report: Report) -> None:
         report=report,
     )
     check_expectations(texts.chunks, texts.groups, texts.review, report)
+    check_seams(mapping(raw.get("stitch")), report)
 
 
 def _is_name(key: object) -> bool:

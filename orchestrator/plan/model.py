@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field
 
 from orchestrator.plan.expecting import ExpectSpec, ReviewSpec
 from orchestrator.plan.part import ChunkId, FileText, ModelName, PlanPart, PromptText
+from orchestrator.plan.seams import SeamsSpec, SeamsWord, short_seams
 
 Complexity = Literal["simple", "medium", "complex"]
 Effort = Literal["low", "medium", "high", "xhigh", "max"]
@@ -221,6 +222,10 @@ class StitchSpec(PlanPart):
     )
     template: str | None = Field(default=None, min_length=1, description="A jinja2 template file for the whole result.")
     expect: ExpectSpec | None = Field(default=None, description="What the result as a whole has to be like.")
+    seams: Annotated[SeamsSpec, BeforeValidator(short_seams, json_schema_input_type=SeamsSpec | SeamsWord)] = Field(
+        default_factory=SeamsSpec,
+        description="What may change where two answers meet: safe (the default), none, or rules by name.",
+    )
     output: str | None = Field(
         default=None, min_length=1, description="Result file; by default <name>.result.<ext> in the current folder."
     )
@@ -291,6 +296,6 @@ LATER: dict[str, dict[str, str]] = {
         "tools": "tools",
     },
     "input": {},
-    "stitch": {"seams": "seam work"},
+    "stitch": {},
 }
 """Keys of the format that this version refuses by name, each with what it is for."""

@@ -101,7 +101,7 @@ chunks:
   - {id: b, prompt: {file: t.md}, depends_on: [nope]}
   - {id: b, prompt: "{{ inputs.hh }}{% for x in inputs.h %}{% endfor %}{{ oops"}
   - {id: c, prompt: " "}
-stitch: {chunks: [a, xx, a], template: t.md, output: ../x, seams: 1}
+stitch: {chunks: [a, xx, a], template: t.md, output: ../x, seams: safe}
 """
     found = problems(tmp_path, text, inputs={"hx": "x"})
     expected = [
@@ -123,7 +123,7 @@ stitch: {chunks: [a, xx, a], template: t.md, output: ../x, seams: 1}
         (8, "there is no chunk `xx`"),
         (8, "`a` stands twice in the result"),
         (8, "'../x' leads out of the plan's folder"),
-        (8, "`seams` (seam work) is not in this version yet"),
+        (8, "`seams` is for answers that are joined, and here a template puts them together"),
         (2, "there is no chunk `zz`"),
     ]
     assert len(found) == len(expected), "\n".join(each.render() for each in found)
