@@ -70,6 +70,8 @@ class Attempts:
             effort=chunk.effort,
             timeout_s=chunk.timeout_s * 2**tries.timeouts,
             output_schema=chunk.output_schema,
+            record_key=chunk.form.key if chunk.form is not None else "",
+            rows=chunk.form.rows if chunk.form is not None else (),
         )
         tries.task = asyncio.create_task(self._attempt(request), name=f"orchestrate {chunk.id}")
         return request

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 
+from orchestrator.engine.answer_check import AnswerCheck
 from orchestrator.engine.attempts import Attempts, Outcome
 from orchestrator.engine.budget import Budget
 from orchestrator.engine.ceilings import Beginning, Continuations
@@ -95,6 +95,7 @@ class Executor:
             runner, journal=journal, mailbox=self._mailbox, clock=clock, on_ended=self._on_attempt_ended
         )
         self._continuations = Continuations()
+        self._check = AnswerCheck(self._chunks, self._continuations)
         self._pace = Pace(schedule.max_concurrency)
         self._call_numbers: dict[str, int] = {}
         self._unsettled = 0
@@ -215,7 +216,7 @@ class Executor:
         self._unsettled += 1
         request = self._attempts.start(
             chunk,
-            prompt=self._continuations.prompt(chunk_id, self._lookup.prompt(chunk_id)),
+            prompt=self._check.prompt(chunk_id, self._lookup.prompt(chunk_id)),
             context=self._lookup.context,
             earlier=self._ledger.records[chunk_id].attempts,
         )
@@ -230,10 +231,7 @@ class Executor:
     def _on_attempt_ended(self, request: Request, outcome: Outcome, elapsed_s: float) -> None:
         chunk_id = request.chunk_id
         self._schedule.release(chunk_id)
-        if isinstance(outcome, Reply):
-            outcome = replace(outcome, text=self._continuations.whole(chunk_id, outcome.text))
-        if isinstance(outcome, Reply) and not outcome.text.strip():
-            outcome = Failure(error_type=FailureClass.EMPTY, message="the answer is empty", cost_usd=outcome.cost_usd)
+        outcome = self._check.judged(chunk_id, outcome)
         told = isinstance(outcome, Reply) or outcome.cost_usd > 0 or outcome.error_type not in _MAY_COST_UNTOLD
         charge = self._budget.settle(chunk_id, cost_usd=outcome.cost_usd if told else None)
         end = AttemptEnd(attempt=request.attempt, elapsed_s=elapsed_s, charge_usd=charge)
@@ -259,7 +257,7 @@ class Executor:
             return
         if failure.error_type in OVERLOADS:
             self._pace.overloaded(self._call_numbers[chunk_id])
-        if failure.error_type is FailureClass.TOO_LONG and self._unfolding.split(chunk_id):
+        if self._unfolding.can_split(chunk_id, failure) and self._unfolding.split(chunk_id):
             return
         tries = self._attempts.of[chunk_id]
         # Half a JSON value cannot be gone on with: what was asked for in a form is asked for again.

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar, cast
 
 from pydantic import ValidationError
 
+from orchestrator.plan.answer_form import AnswerForm
 from orchestrator.plan.model import CarrySpec, ForEachSpec, PlanPart, ReduceSpec, short_items
 from orchestrator.plan.naming import LITERAL_HINT, Reference, place_of
 from orchestrator.plan.paths import PathError, TextFile, inside_root, read_plan_text
@@ -55,7 +56,7 @@ class ChunkDraft:
     """What is certain about a chunk. `depends_on` holds ids with their paths.
 
     `kind` says which it is meant to be; its `for_each`, `reduce` or `carry` is None where its form is wrong. `final`
-    is the prompt of a last merge of its own.
+    is the prompt of a last merge of its own, `form` what its answers have to look like.
     """
 
     path: YamlPath
@@ -68,6 +69,7 @@ class ChunkDraft:
     reduce: ReduceSpec | None = None
     carry: CarrySpec | None = None
     final: TemplateDraft | None = None
+    form: AnswerForm | None = None
 
 
 @dataclass(slots=True)

@@ -27,7 +27,7 @@ class GroupFacts:
 
     `items` is None when they are known only once an answer is there, or could not be had. `lineage` are the groups
     that it is paired with, directly or through others, nearest last. `columns` are those of its rows, None when not
-    known; `batched` when a piece holds several.
+    known; `key` is the one that names them; `batched` when a piece holds several.
     """
 
     items: tuple[Item, ...] | None = None
@@ -35,6 +35,7 @@ class GroupFacts:
     dynamic: bool = False
     columns: frozenset[str] | None = frozenset()
     batched: bool = False
+    key: str = ""
     labelled: bool = False
     what: str = ""
 
@@ -173,7 +174,8 @@ def _direct(
     kind: InputKind = source.kind if source is not None else "items"
     batched = (spec.batch or 1) > 1
     columns = frozenset(name for each in (source.sources if source else ()) for name in each.row)
-    return GroupFacts(items, (), False, columns, batched, kind != "text", _what(spec, kind))
+    key = source.key if source is not None else ""
+    return GroupFacts(items, (), False, columns, batched, key, kind != "text", _what(spec, kind))
 
 
 def _what(spec: ForEachSpec, kind: InputKind) -> str:

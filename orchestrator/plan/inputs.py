@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +171,7 @@ def _rows(
         )
         for row in rows
     ]
-    return _sources(name, sources, "rows", given=given, path=path)
+    return replace(_sources(name, sources, "rows", given=given, path=path), key=key if isinstance(key, str) else "")
 
 
 def _cell(value: object) -> Cell:

@@ -25,6 +25,7 @@ from orchestrator.plan.draft import (
     texts_at,
 )
 from orchestrator.plan.form import check_form
+from orchestrator.plan.forms import check_sources, draft_stitch, with_forms
 from orchestrator.plan.grouping import GroupFacts, draft_groups
 from orchestrator.plan.inputs import GivenInput, StdinText, draft_inputs, input_kind
 from orchestrator.plan.model import Plan
@@ -63,6 +64,7 @@ class _Texts:
     groups: dict[str, GroupFacts]
     context: str
     stitch_template: TemplateDraft | None
+    stitch_schema: Mapping[str, Any] | None
     output: Path | None
 
 
@@ -97,7 +99,10 @@ def load_plan(
     _check(raw, texts, report)
     report.raise_if_any()
     assert plan is not None, "a plan of wrong form has problems"
-    return replace(_build(plan, opened, texts, files), to_be_planned=to_be_planned)
+    workload = replace(_build(plan, opened, texts, files), to_be_planned=to_be_planned)
+    check_sources(workload, report)
+    report.raise_if_any()
+    return workload
 
 
 def _is_request(raw: object) -> bool:
@@ -142,7 +147,7 @@ def _read_texts(raw: dict[str, Any], given: Mapping[str, GivenInput], files: Pla
             way_out = "{% raw %} … {% endraw %} takes a part literally, and {{ '{{' }} writes two braces"
             located = Located(found.text, path, files.shown(named))
             template = read_located(located, files.report, own_way_out=way_out)
-    chunks = draft_chunks(raw, files)
+    chunks = with_forms(draft_chunks(raw, files), raw, files)
     inputs = draft_inputs(raw, given, files)
     groups = draft_groups(
         chunks,
@@ -153,7 +158,7 @@ def _read_texts(raw: dict[str, Any], given: Mapping[str, GivenInput], files: Pla
     )
     context = draft_context(raw, files)
     target = files.output(output, ("stitch", "output")) if isinstance(output, str) and output else None
-    return _Texts(chunks, inputs, groups, context, template, target)
+    return _Texts(chunks, inputs, groups, context, template, draft_stitch(stitch, files), target)
 
 
 def _check(raw: dict[str, Any], texts: _Texts, report: Report) -> None:
@@ -198,6 +203,7 @@ def _build(plan: Plan, source: _Source, texts: _Texts, files: PlanFiles) -> Work
         stitch_chunks=plan.stitch.chunks or tuple(dict.fromkeys(used)) or leaves(built.chunks, built.groups),
         stitch_format=plan.stitch.format,
         stitch_template=template,
+        stitch_schema=texts.stitch_schema,
         output=texts.output,
         files=files.hashes,
     )

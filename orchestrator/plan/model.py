@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from orchestrator.plan.fields import FIELD_SCHEMA
 
 Complexity = Literal["simple", "medium", "complex"]
 Effort = Literal["low", "medium", "high", "xhigh", "max"]
 OnMissing = Literal["skip", "gap"]
 Mode = Literal["parallel", "sequence"]
 StitchFormat = Literal["markdown", "text", "json", "jsonl"]
+Combine = Literal["by_id", "concat", "merge"]
+Conflicts = Literal["first", "last", "keep_both", "error"]
 SplitMode = Literal["markdown", "headings", "text", "code", "lines", "regex"]
 
 TIMEOUT_S: dict[Complexity, float] = {"simple": 120.0, "medium": 300.0, "complex": 600.0}
@@ -216,6 +220,15 @@ class ChunkSpec(SharedSettings):
     carry: CarrySpec | None = Field(
         default=None, description="What it is told of the chunk before it, in `mode: sequence` or over pieces."
     )
+    fields: dict[str, Annotated[Any, WithJsonSchema(FIELD_SCHEMA)]] | None = Field(
+        default=None,
+        min_length=1,
+        description="Fields of the record that it answers with: {customer: string, severity: [low, high]}. With "
+        "`batch` the answer is a list with a record for each row.",
+    )
+    output_schema: dict[str, Any] | None = Field(
+        default=None, description="JSON Schema (draft 7) of the whole answer, or {file: schema.json}."
+    )
 
 
 class StitchSpec(PlanPart):
@@ -228,6 +241,20 @@ class StitchSpec(PlanPart):
         description="Which answers, in which order; by default all that no other chunk refers to.",
     )
     template: str | None = Field(default=None, min_length=1, description="A jinja2 template file for the whole result.")
+    combine: Combine | None = Field(
+        default=None,
+        description="With `format: json`: by_id (the default), one object by id; concat, one list; merge, one value.",
+    )
+    conflicts: Conflicts | None = Field(
+        default=None,
+        description="With `combine: merge`, where two answers differ: error (the default), first, last or keep_both.",
+    )
+    source_field: str | None = Field(
+        default=None, min_length=1, description="With `format: jsonl`: a field that says where each line comes from."
+    )
+    output_schema: dict[str, Any] | None = Field(
+        default=None, description="JSON Schema (draft 7) of a json result, or of each line of a jsonl result."
+    )
     output: str | None = Field(
         default=None, min_length=1, description="Result file; by default <name>.result.<ext> in the current folder."
     )
@@ -279,8 +306,6 @@ LATER: dict[str, dict[str, str]] = {
     "plan": {"tools": "tools", "account": "accounts", "isolation": "process reuse", "workdir": "tools"},
     "chunk": {
         "expect": "checks on answers",
-        "output_schema": "structured answers",
-        "fields": "structured answers",
         "workdir": "tools",
         "account": "accounts",
         "isolation": "process reuse",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from orchestrator.plan.answer_form import AnswerForm
     from orchestrator.plan.model import Complexity, OnMissing, Plan, StitchFormat
     from orchestrator.plan.template import Template
 
@@ -22,9 +23,10 @@ class Item:
 
     `index` counts from 1, `count` is the number of pieces. `text` is None when it is the answer of the chunk
     `answer_of`. `from_answer` names the chunk that a model wrote the text in: it is then shown between marks. `source`
-    is the file, row key or item that the piece comes from, `row` its columns, `heading_path` its headings joined by
-    " > ". In a paired group `original` is the text of the piece that it all began with, and `chunks` maps the groups
-    between to this piece's chunk there. `notes` tell where the text had to be cut in a bad place.
+    is the file, row key or item that the piece comes from, `row` its columns, `heading_path` its headings joined by " >
+    ". `rows` are the names of the rows or items of a batch, even when it has but one left. In a paired group `original`
+    is the text of the piece that it all began with, and `chunks` maps the groups between to this piece's chunk there.
+    `notes` tell where the text had to be cut in a bad place.
     """
 
     index: int
@@ -37,6 +39,7 @@ class Item:
     previous_tail: str = ""
     next_head: str = ""
     row: Mapping[str, Cell] = field(default_factory=dict[str, "Cell"])
+    rows: tuple[str, ...] = ()
     original: str = ""
     chunks: Mapping[str, str] = field(default_factory=dict[str, str])
     notes: tuple[str, ...] = ()
@@ -72,7 +75,7 @@ class Chunk:
     unrendered prompt and the settings that shape an answer. `order` is the place in the plan: its position, then the
     index within its group. `item` is set for a piece of a `for_each`;
     `merges` for a merge of a `reduce`, whose `parts` are known once the answers are. With an `output_schema` (a JSON
-    Schema) the answer is one JSON value.
+    Schema) the answer is one JSON value, which has to fit the `form`, where there is one, to be taken.
     """
 
     id: str
@@ -97,6 +100,7 @@ class Chunk:
     parts: tuple[Part, ...] = ()
     carry: Carry | None = None
     output_schema: Mapping[str, Any] | None = None
+    form: AnswerForm | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +161,8 @@ class InputText:
     """An input as read. `sha256` is of its UTF-8 text; `given` says where it came from: plan, file, stdin or set.
 
     `text` is what a prompt renders (items and rows one a line, files under their names); `path` is set when it was
-    read from one file. `sources` has the files, items or rows of an input of that kind.
+    read from one file. `sources` has the files, items or rows of an input of that kind; `key` is the column that names
+    its rows.
     """
 
     name: str
@@ -168,6 +173,7 @@ class InputText:
     path: Path | None = None
     kind: InputKind = "text"
     sources: tuple[Source, ...] = ()
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,11 +181,11 @@ class Workload:
     """A plan that can run: chunks in plan order, shared context, inputs, and where the result goes.
 
     `source` is the plan's own text (a JSON text when it was given as a dict). `files` maps every file that was read,
-    the plan file apart, to the SHA-256 of its bytes. `stitch_chunks` are the chunk ids of the result, in order;
-    `output` is the file the plan names (absolute), or None when it names none. `system` names the prompt text that all
-    chunks are told first. `to_be_planned`: the plan has a request alone, and its one chunk stands in for those that the
-    planner will make. `groups` has every `for_each` and
-    `reduce`; `chunks` has those of their chunks that are known before the run.
+    the plan file apart, to the SHA-256 of its bytes. `stitch_chunks` are the chunk ids of the result, in order,
+    `stitch_schema` what a JSON result has to fit; `output` is the file the plan names (absolute), or None when it names
+    none. `system` names the prompt text that all chunks are told first. `to_be_planned`: the plan has a request alone,
+    and its one chunk stands in for those that the planner will make. `groups` has every `for_each` and `reduce`;
+    `chunks` has those of their chunks that are known before the run.
     """
 
     plan: Plan
@@ -194,6 +200,7 @@ class Workload:
     stitch_chunks: tuple[str, ...]
     stitch_format: StitchFormat
     stitch_template: Template | None
+    stitch_schema: Mapping[str, Any] | None = None
     output: Path | None
     files: Mapping[str, str] = field(default_factory=dict[str, str])
     system: str = "system"

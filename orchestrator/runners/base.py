@@ -55,7 +55,8 @@ class FailureClass(StrEnum):
 class Request:
     """All that shapes one attempt. `context` is the system prompt; `timeout_s` bounds the attempt in seconds.
 
-    With an `output_schema` (a JSON Schema of an object) the text of the reply is one JSON value in compact form.
+    With an `output_schema` (a JSON Schema of an object) the text of the reply is one JSON value in compact form. With a
+    `record_key` its records carry the names of `rows` in that field; a runner that makes answers up needs to know.
     """
 
     chunk_id: str
@@ -67,6 +68,8 @@ class Request:
     effort: str | None
     timeout_s: float
     output_schema: Mapping[str, Any] | None = None
+    record_key: str = ""
+    rows: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
