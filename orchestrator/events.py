@@ -192,12 +192,19 @@ class RunProgressed(EventBase):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStitched(EventBase):
-    """The result exists. `path` is null when it was not written to a file; `gaps` names what is missing in it."""
+    """The result exists. `path` is null when it was not written to a file; `gaps` names what is missing in it.
+
+    `failed_path` is the file of the rows that failed, null when there is none. `problems` say why the result is not
+    complete although every answer is there, `notes` what a reader should know of it.
+    """
 
     type: ClassVar[str] = "run_stitched"
     path: str | None
     chars: int
     gaps: tuple[str, ...]
+    failed_path: str | None = None
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

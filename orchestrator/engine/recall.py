@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from orchestrator.engine.groups import known_from
-from orchestrator.engine.stitch import Stitched, stitch, stitch_plainly
+from orchestrator.engine.stitch import Stitched, combining, stitch, stitch_plainly
+from orchestrator.engine.stitch_json import Combining
 from orchestrator.errors import PlanChangedError
 from orchestrator.plan.load import StdinText, load_plan
 from orchestrator.plan.sampling import part_of
@@ -18,11 +20,15 @@ from orchestrator.store import ChunkRecord, RunRecord, Store
 
 
 def stitch_record(workload: Workload) -> dict[str, Any]:
-    """What is kept of a plan so that its result can be put together again without it."""
+    """What is kept of a plan so that its result can be put together again without it.
+
+    With a `template`, or a field that tells of the plan's own pieces, it cannot.
+    """
     return {
         "chunks": workload.stitch_chunks,
         "format": workload.stitch_format,
-        "template": workload.stitch_template is not None,
+        "template": workload.stitch_template is not None or workload.plan.stitch.source_field is not None,
+        "combine": asdict(combining(workload)),
     }
 
 
@@ -51,7 +57,9 @@ def recall_result(store: Store, run_id: str) -> Stitched | None:
         piece = re.compile(rf"{name}\[[0-9]+\]")
         return None if name in ids else tuple(each for each in ids if piece.fullmatch(each)) or None
 
-    return stitch_plainly(kept["chunks"], kept["format"], answers=answers, gaps=gaps, members=members)
+    # Runs of earlier versions knew one way to combine.
+    rule = Combining(**kept.get("combine", {}))
+    return stitch_plainly(kept["chunks"], kept["format"], answers=answers, gaps=gaps, members=members, rule=rule)
 
 
 def reload_workload(record: RunRecord) -> Workload:

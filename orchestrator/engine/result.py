@@ -50,6 +50,7 @@ class RunResult:
     data: the JSON value of a `json` or `jsonl` result, else None.
     chunks: every chunk by id, in plan order.
     output: the file that holds `text`, or None when none was written.
+    problems: why the result is not complete although every chunk has its answer, such as a schema that it does not fit.
     reason: why a stopped run stopped, else "".
     """
 
@@ -62,6 +63,7 @@ class RunResult:
     output: Path | None
     stop_class: StopClass
     reason: str
+    problems: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -73,6 +75,7 @@ class RunResult:
         if self.status == "complete":
             return self
         reasons = {chunk.id: chunk.reason for chunk in self.chunks.values() if chunk.text is None}
+        reasons |= {"the result": "; ".join(self.problems)} if self.problems else {}
         raise RunIncompleteError(self.run_id, status=self.status, reasons=reasons)
 
 
@@ -114,6 +117,7 @@ def make_result(
         output=written,
         stop_class=stop[0],
         reason=stop[1],
+        problems=stitched.problems,
     )
 
 

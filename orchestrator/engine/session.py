@@ -73,7 +73,12 @@ class RunSession:
         store = self._with.store
         self._lock.acquire()
         if self._settings.output is not None:
-            check_output(self._settings.output, written=store.output_hashes, force=self._settings.force)
+            check_output(
+                self._settings.output,
+                written=store.output_hashes,
+                force=self._settings.force,
+                failed_rows=self._workload.stitch_format == "jsonl",
+            )
         own = {chunk.chunk_id: chunk for chunk in store.chunks(self.run_id)} if self._resumed else {}
         self._earlier_events = store.events(self.run_id) if self._resumed else []
         self._forecast = await asyncio.to_thread(self._make_forecast, own)
@@ -103,6 +108,7 @@ class RunSession:
             output=self._settings.output,
             force=self._settings.force,
             journal=self._journal,
+            records=self._ledger.records,
         )
         self._announce(records)
         await self._journal.flush()
@@ -254,7 +260,8 @@ class RunSession:
             await self._delivery.deliver(complete=self._status() == "complete")
 
     def _status(self) -> RunStatus:
-        return run_status(self._workload, self._groups.known, stop_class=self._stop[0])
+        status = run_status(self._workload, self._groups.known, stop_class=self._stop[0])
+        return "partial" if status == "complete" and self._delivery.stitched.problems else status
 
     async def finish(self) -> None:
         """Tell the end, let go of everything, and leave the `result`."""

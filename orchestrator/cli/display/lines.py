@@ -22,6 +22,7 @@ from orchestrator.events import (
     RunPaused,
     RunResumed,
     RunStarted,
+    RunStitched,
 )
 
 DOT = " · "
@@ -44,6 +45,8 @@ def event_lines(event: Event, view: RunView) -> list[str]:
             return [pause_line(event)]
         case RunContinued():
             return ["the pause is over"]
+        case RunStitched():
+            return [f"note: {one_line(text, limit=600)}" for text in event.notes]
         case _:
             line = chunk_line(event, view)
             return [line] if line else []
@@ -170,6 +173,8 @@ def final_line(view: RunView, event: RunFinished, *, here: str = "") -> str:
     if view.stitched and view.stitched.path:
         label = "result" if event.status == "complete" else "incomplete result"
         facts.append(f"{label}: {one_line(_from_here(view.stitched.path, here), limit=4096)}")
+    if view.stitched and view.stitched.failed_path:
+        facts.append(f"failed rows: {one_line(_from_here(view.stitched.failed_path, here), limit=4096)}")
     return DOT.join(one_line(fact, limit=4096) for fact in facts)
 
 
@@ -189,6 +194,8 @@ def problem_lines(view: RunView, *, next_command: str) -> list[str]:
     lines = [
         f"  {one_line(chunk_id)}: {one_line(reason, limit=600)}" for chunk_id, reason in view.problems[:PROBLEMS_SHOWN]
     ]
+    of_result = view.stitched.problems if view.stitched else ()
+    lines += [f"  {one_line(problem, limit=600)}" for problem in of_result]
     more = len(view.problems) - PROBLEMS_SHOWN
     if more > 0:
         lines.append(f"  … and {more:,} more: orchestrate status {one_line(view.run_id)}")
