@@ -191,6 +191,19 @@ class RunProgressed(EventBase):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunReviewed(EventBase):
+    """The result was looked at. `problems` is what was found, a sentence each; what a model said is only counted.
+
+    `repairs` are the chunks that will put it right; when there are none, what was found remains.
+    """
+
+    type: ClassVar[str] = "run_reviewed"
+    round: int
+    problems: tuple[str, ...]
+    repairs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunStitched(EventBase):
     """The result exists. `path` is null when it was not written to a file; `gaps` names what is missing in it.
 
@@ -243,6 +256,7 @@ Event = (
     | RunPaused
     | RunContinued
     | RunProgressed
+    | RunReviewed
     | RunStitched
     | RunFinished
 )

@@ -20,11 +20,14 @@ from tests.cli.command import ROOT, orchestrate
 COMMANDS = ("run", "plan", "ask", "resume", "check", "status", "show", "events", "doctor", "schema", "init")
 DOCS = ROOT / "docs"
 PAGES = sorted([*DOCS.rglob("*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "examples" / "README.md"])
-PARTS = [
-    part
-    for part in vars(model).values()
-    if isinstance(part, type) and issubclass(part, BaseModel) and part.__module__ == model.__name__
-]
+
+
+def kinds_of(part: type[BaseModel]) -> list[type[BaseModel]]:
+    """Every part of a plan that is a kind of this one."""
+    return [each for below in part.__subclasses__() for each in (below, *kinds_of(below))]
+
+
+PARTS = kinds_of(model.PlanPart)
 
 
 def read(name: str) -> str:

@@ -9,6 +9,7 @@ from functools import partial
 
 from orchestrator.engine.clock import Clock
 from orchestrator.engine.journal import Journal
+from orchestrator.engine.judging import source_of
 from orchestrator.engine.mailbox import Mailbox
 from orchestrator.events import ChunkProgressed
 from orchestrator.plan.workload import Chunk
@@ -72,6 +73,8 @@ class Attempts:
             output_schema=chunk.output_schema,
             record_key=chunk.form.key if chunk.form is not None else "",
             rows=chunk.form.rows if chunk.form is not None else (),
+            expect=chunk.expect.model_dump(exclude_defaults=True) if chunk.expect is not None else {},
+            source=source_of(chunk),
         )
         tries.task = asyncio.create_task(self._attempt(request), name=f"orchestrate {chunk.id}")
         return request

@@ -1,23 +1,17 @@
 """When a prompt proves too long, or an answer is cut at the model's output limit. Pure but for the splitter.
 
 The CLI goes on by itself up to three times after a cut (2.1.328) and then gives up with an error; what was written by
-then is a whole beginning. We ask for the rest in a new call and join the two, so that nothing paid for is lost. The
-beginning is stored under the fingerprint of the answer it will be, so that a later process goes on from it.
+then is a whole beginning, to which the rest is joined.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from orchestrator.plan.pieces import formed
 from orchestrator.plan.split import split_text
 from orchestrator.plan.tokens import count_tokens
-from orchestrator.plan.values import Answer
 from orchestrator.plan.workload import Chunk, Item
-from orchestrator.prompt_texts import fill, prompt_text
-
-MAX_CONTINUATIONS = 5
-"""Calls for the rest of one answer: with the CLI's own, twenty-four times the model's output limit."""
 
 MAX_DEPTH = 3
 """How often a piece is halved: an eighth of a piece that still does not fit is not too long, but something else."""
@@ -26,44 +20,6 @@ MIN_OVERLAP_CHARS = 12
 """A repetition shorter than this may be what the text says; a longer one is a model that went back a little."""
 
 MAX_OVERLAP_CHARS = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class Beginning:
-    """What there is of an answer that was cut so many times."""
-
-    text: str = ""
-    cuts: int = 0
-
-
-class Continuations:
-    """The beginnings of answers that were cut, by chunk."""
-
-    def __init__(self) -> None:
-        self._so_far: dict[str, Beginning] = {}
-
-    def begin(self, chunk_id: str, beginning: Beginning) -> None:
-        """An earlier process got so far."""
-        self._so_far[chunk_id] = beginning
-
-    def keep(self, chunk_id: str, text: str) -> Beginning | None:
-        """Keep what was written before a cut; None, and nothing is kept, when the rest may not be asked for."""
-        before = self._so_far.pop(chunk_id, Beginning())
-        if not text.strip() or before.cuts >= MAX_CONTINUATIONS:
-            return None
-        self._so_far[chunk_id] = Beginning(join_continuation(before.text, text), before.cuts + 1)
-        return self._so_far[chunk_id]
-
-    def prompt(self, chunk_id: str, prompt: str) -> str:
-        """The prompt itself, or the one that asks for the rest."""
-        if chunk_id not in self._so_far:
-            return prompt
-        answer = str(Answer(chunk_id, self._so_far[chunk_id].text))
-        return fill(prompt_text("continue"), {"prompt": prompt, "answer": answer})
-
-    def whole(self, chunk_id: str, text: str) -> str:
-        """The answer with what was written before."""
-        return join_continuation(self._so_far.pop(chunk_id, Beginning()).text, text)
 
 
 def join_continuation(beginning: str, rest: str) -> str:
@@ -81,7 +37,7 @@ def halves(chunk: Chunk) -> list[Chunk]:
     often enough, or cannot be cut, as an answer that is one JSON value cannot.
     """
     item = chunk.item
-    if item is None or item.text is None or chunk.id.count(".") >= MAX_DEPTH:
+    if item is None or item.text is None or not chunk.group or chunk.id.count(".") >= MAX_DEPTH:
         return []
     if chunk.form is not None:
         items = _half_batches(item) if chunk.form.is_list else []

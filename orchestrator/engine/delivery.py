@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.engine.failed_rows import failed_lines
@@ -18,6 +19,7 @@ from orchestrator.engine.output import (
     write_atomically,
 )
 from orchestrator.engine.render import Known
+from orchestrator.engine.review import repaired
 from orchestrator.engine.stitch import Stitched, flat_ids, stitch
 from orchestrator.errors import OutputWriteError
 from orchestrator.events import RunStitched
@@ -68,13 +70,16 @@ class Delivery:
             ids = flat_ids(self._workload.stitch_chunks, self._known.members)
             self._partial.update(ids, answers=self._known.answers, gaps=self._known.gaps)
 
+    async def stitch(self) -> None:
+        """Put together what there is, repaired where it was."""
+        known = replace(self._known, answers=repaired(self._known.answers))
+        self.stitched = await asyncio.to_thread(stitch, self._workload, known)
+
     async def deliver(self, *, complete: bool) -> None:
-        """Stitch, and write the result to its file: the output, or beside it when something is missing.
+        """Write what was stitched to its file: the output, or beside it when the result is not what it should be.
 
         Raises `OutputWriteError` when the file cannot be written; every answer is in the store all the same.
         """
-        self.stitched = await asyncio.to_thread(stitch, self._workload, self._known)
-        complete = complete and not self.stitched.problems
         failed = None
         if self._output is not None:
             failed = await self._write_failed(self._output)

@@ -7,15 +7,14 @@ handled in one place, one at a time; no handler waits.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
-from orchestrator.engine.answer_check import AnswerCheck
 from orchestrator.engine.attempts import Attempts, Outcome
 from orchestrator.engine.budget import Budget
-from orchestrator.engine.ceilings import Beginning, Continuations
 from orchestrator.engine.clock import Clock
 from orchestrator.engine.control import RunControl, StopLevel
+from orchestrator.engine.drafts import Drafts
 from orchestrator.engine.forecast import Forecast
 from orchestrator.engine.gate import Bounds, Gate
 from orchestrator.engine.groups import Groups
@@ -32,7 +31,7 @@ from orchestrator.engine.schedule import FinalStatus, Schedule
 from orchestrator.engine.unfolding import Unfolding
 from orchestrator.errors import StoreError
 from orchestrator.plan.values import RenderTooLarge
-from orchestrator.plan.workload import Workload
+from orchestrator.plan.workload import Chunk, Workload
 from orchestrator.runners.base import Failure, FailureClass, Reply, Request, Runner
 
 _MAY_COST_UNTOLD = frozenset({FailureClass.CRASH, FailureClass.PROTOCOL, FailureClass.CANCELLED, *TIMEOUTS})
@@ -40,7 +39,7 @@ _MAY_COST_UNTOLD = frozenset({FailureClass.CRASH, FailureClass.PROTOCOL, Failure
 
 
 class Executor:
-    """Runs one workload to its end, or until it is stopped. Use `run()` once.
+    """Runs one workload to its end, or until it is stopped; after `add()`, `run()` goes on with what was added.
 
     `on_finished` is called after each chunk that came to its end.
     """
@@ -76,6 +75,7 @@ class Executor:
         self._meter = meter
         self._on_finished = on_finished
         self._mailbox = Mailbox()
+        self._drafts = Drafts()
         self._gate = Gate(bounds, budget=budget, journal=journal, mailbox=self._mailbox, clock=clock)
         self._lookup = Lookup(
             workload,
@@ -88,17 +88,16 @@ class Executor:
             clock=clock,
             runner_kind=runner.kind,
             on_found=lambda chunk_id: self._finish(chunk_id, "succeeded"),
-            on_begun=self._on_begun,
+            on_draft=self._drafts.found,
             on_missing=schedule.enqueue,
         )
         self._attempts = Attempts(
             runner, journal=journal, mailbox=self._mailbox, clock=clock, on_ended=self._on_attempt_ended
         )
-        self._continuations = Continuations()
-        self._check = AnswerCheck(self._chunks, self._continuations)
         self._pace = Pace(schedule.max_concurrency)
         self._call_numbers: dict[str, int] = {}
         self._unsettled = 0
+        control.subscribe(lambda level: self._mailbox.post(partial(self._on_stop_asked, level)))
         self._store_error: StoreError | None = None
 
     @property
@@ -112,7 +111,6 @@ class Executor:
         With `stopped` nothing starts at all. Raises `StoreError` when answers can no longer be kept.
         """
         self._gate.stop(*stopped)
-        self._control.subscribe(lambda level: self._mailbox.post(partial(self._on_stop_asked, level)))
         if self._control.level:
             self._on_stop_asked(self._control.level)
         self._gate.begin()
@@ -131,6 +129,10 @@ class Executor:
             raise self._store_error
         if self._schedule.done:
             self._gate.lift()
+
+    def add(self, chunks: Sequence[Chunk]) -> None:
+        """Have these run too. They are told as added, and run with the next `run()`."""
+        self._unfolding.add(chunks)
 
     def store_failed(self, error: StoreError) -> None:
         """Answers can no longer be kept: end what is under way and give up."""
@@ -190,10 +192,6 @@ class Executor:
             except RenderTooLarge as problem:
                 self._fail(node_id, FailureClass.TOO_LONG.value, str(problem))
 
-    def _on_begun(self, chunk_id: str, text: str, cuts: int) -> None:
-        if self._chunks[chunk_id].output_schema is None:
-            self._continuations.begin(chunk_id, Beginning(text, cuts))
-
     def _join(self, chunk_id: str) -> None:
         joined = self._unfolding.joined(chunk_id)
         if isinstance(joined, str):
@@ -216,7 +214,7 @@ class Executor:
         self._unsettled += 1
         request = self._attempts.start(
             chunk,
-            prompt=self._check.prompt(chunk_id, self._lookup.prompt(chunk_id)),
+            prompt=self._drafts.prompt(chunk_id, self._lookup.prompt(chunk_id)),
             context=self._lookup.context,
             earlier=self._ledger.records[chunk_id].attempts,
         )
@@ -231,7 +229,8 @@ class Executor:
     def _on_attempt_ended(self, request: Request, outcome: Outcome, elapsed_s: float) -> None:
         chunk_id = request.chunk_id
         self._schedule.release(chunk_id)
-        outcome = self._check.judged(chunk_id, outcome)
+        if isinstance(outcome, Reply):
+            outcome = self._drafts.whole(self._chunks[chunk_id], outcome)
         told = isinstance(outcome, Reply) or outcome.cost_usd > 0 or outcome.error_type not in _MAY_COST_UNTOLD
         charge = self._budget.settle(chunk_id, cost_usd=outcome.cost_usd if told else None)
         end = AttemptEnd(attempt=request.attempt, elapsed_s=elapsed_s, charge_usd=charge)
@@ -264,7 +263,7 @@ class Executor:
         is_text = self._chunks[chunk_id].output_schema is None
         cut = is_text and failure.error_type is FailureClass.OUTPUT_CEILING
         if cut:
-            beginning = self._continuations.keep(chunk_id, failure.partial_text)
+            beginning = self._drafts.keep(chunk_id, failure.partial_text)
             if beginning is not None:
                 tries.used -= 1
                 self._ledger.cut(chunk_id, attempt=end.attempt, text=beginning.text, cuts=beginning.cuts)

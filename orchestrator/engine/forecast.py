@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from orchestrator.engine.drafts import Rejected
 from orchestrator.engine.groups import Groups
+from orchestrator.engine.judging import answer_shortfalls
 from orchestrator.engine.render import fingerprint, input_values, render_prompt, system_prompt
 from orchestrator.engine.reuse import ReuseRules, oldest_allowed
 from orchestrator.engine.schedule import Schedule
@@ -50,14 +52,20 @@ class Forecast:
 
 
 def find_reusable(chunk: Chunk, *, fingerprint: str, own: ChunkRecord | None, refusal: str, now_s: float) -> Work:
-    """The store's answer for a chunk, as a job: what this run has from before, else what the rules allow."""
+    """The store's answer for a chunk, as a job: what this run has from before, else what the rules allow.
 
-    def look(connection: Connection) -> AnswerRecord | None:
+    It is judged as a new one would be, since the plan may expect more now: the job returns an `AnswerRecord`, a
+    `Rejected`, or None.
+    """
+
+    def look(connection: Connection) -> AnswerRecord | Rejected | None:
+        found: AnswerRecord | None = None
         if own is not None and own.answer_id is not None and own.fingerprint == fingerprint:
-            return read_answer(connection, own.answer_id)
-        if refusal:
-            return None
-        return find_answer(connection, fingerprint, not_before=oldest_allowed(chunk, now_s=now_s))
+            found = read_answer(connection, own.answer_id)
+        elif not refusal:
+            found = find_answer(connection, fingerprint, not_before=oldest_allowed(chunk, now_s=now_s))
+        problems = answer_shortfalls(chunk, found.text) if found is not None else ()
+        return Rejected(found.text, problems) if found is not None and problems else found
 
     return look
 
@@ -92,8 +100,9 @@ def forecast(
             refusal = rules.refusal(chunk)
             look = find_reusable(chunk, fingerprint=digest, own=own.get(chunk.id), refusal=refusal, now_s=now_s)
             found = look(connection)
-            prospects[chunk.id] = Prospect(fingerprint=digest, answer_id=found.answer_id if found is not None else None)
-            if found is not None:
+            usable = isinstance(found, AnswerRecord)
+            prospects[chunk.id] = Prospect(fingerprint=digest, answer_id=found.answer_id if usable else None)
+            if usable:
                 seen.answers[chunk.id] = found.text
                 schedule.finish(chunk.id, "succeeded")
     return Forecast(prospects=prospects, earlier=earlier, ahead=groups.ahead(workload), complete=schedule.done)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from orchestrator.engine.budget import Budget
-from orchestrator.engine.clock import Clock, to_iso
+from orchestrator.engine.clock import Clock, from_iso, to_iso
 from orchestrator.engine.journal import Journal
 from orchestrator.engine.mailbox import Mailbox
 from orchestrator.engine.policy import StopClass
@@ -28,6 +30,14 @@ class Bounds:
     paused_until_s: float | None = None
 
 
+def pause_left_by(events: Sequence[Mapping[str, Any]]) -> float | None:
+    """The end (epoch) of a pause that the process that stored these events did not live to see."""
+    pauses = [each for each in events if each["type"] in (RunPaused.type, RunContinued.type)]
+    if not pauses or pauses[-1]["type"] == RunContinued.type or pauses[-1]["until"] is None:
+        return None
+    return from_iso(pauses[-1]["until"])
+
+
 class Gate:
     """Asked before each start. `stop_class` and `stop_reason` say whether the run is to stop, and why."""
 
@@ -39,6 +49,7 @@ class Gate:
         self._journal = journal
         self._mailbox = mailbox
         self._clock = clock
+        self._began_s: float | None = None
         self._paused = False
         self._paused_at_s = self._paused_s = 0.0
         self._wall_waits = False
@@ -46,9 +57,12 @@ class Gate:
         self._same_failure = ("", 0)
 
     def begin(self) -> None:
-        """Start the clocks."""
+        """Start the clocks; called again, let them go on, since timers end with each `run()`."""
+        now_s = self._clock.monotonic_s()
+        if self._began_s is None:
+            self._began_s = now_s
         if self._bounds.max_wall_s is not None:
-            self._mailbox.post_after(self._bounds.max_wall_s, self._wall_reached)
+            self._mailbox.post_after(self._began_s + self._bounds.max_wall_s - now_s, self._wall_reached)
         if self._bounds.paused_until_s is not None and self._bounds.paused_until_s > self._clock.epoch_s():
             self._pause(self._bounds.paused_until_s, "usage limit")
 

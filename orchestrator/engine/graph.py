@@ -1,4 +1,6 @@
-"""The pipeline as a LangGraph graph: load → split → execute → stitch → review. The only module that knows LangGraph.
+"""The pipeline as a LangGraph graph: load → split → execute → stitch → review, and back from review to execute.
+
+The only module that knows LangGraph.
 
 The graph's state holds ids alone; what a run knows lives in its `RunSession` and in the store. That is why the graph
 has no checkpointer of its own and can be a node of somebody else's graph, with or without one. Chunks are not nodes:
@@ -37,6 +39,9 @@ Update = dict[str, str]
 
 T = TypeVar("T")
 
+_MAX_STEPS = 100
+"""Nodes in one pass: five rounds of repair, each with a call that judges, take forty."""
+
 Step = Callable[[RunSession], Coroutine[Any, Any, None]]
 
 
@@ -55,8 +60,8 @@ def build_graph(bind: Bind) -> Any:
     graph.add_edge("split", "execute")
     graph.add_edge("execute", "stitch")
     graph.add_edge("stitch", "review")
-    graph.add_edge("review", END)
-    return graph.compile()
+    graph.add_conditional_edges("review", _after_review, {"execute": "execute", "end": END})
+    return graph.compile().with_config(recursion_limit=_MAX_STEPS)
 
 
 async def run_graph(session: RunSession) -> None:
@@ -73,6 +78,11 @@ async def run_graph(session: RunSession) -> None:
         await build_graph(bind).ainvoke({})
 
 
+def _after_review(state: RunState) -> str:
+    """A run without an end yet has chunks to put right."""
+    return "end" if state.get("status") else "execute"
+
+
 class _Nodes:
     """The nodes of one compiled graph, and the sessions under way in it, by run id."""
 
@@ -84,7 +94,7 @@ class _Nodes:
             "split": RunSession.estimate,
             "execute": RunSession.execute,
             "stitch": RunSession.stitch,
-            "review": RunSession.finish,
+            "review": RunSession.review,
         }
 
     def awaiting(self, step: Step | None) -> Callable[[RunState], Awaitable[Update]]:

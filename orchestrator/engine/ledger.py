@@ -83,8 +83,13 @@ class Ledger:
         put = Writes.put_chunks(self._journal.run_id, records)
         self._journal.append(ChunksAdded, put, chunk_ids=tuple(record.chunk_id for record in records))
 
-    def lost(self, chunk_id: str, *, charge_usd: float) -> None:
-        """An attempt was under way when an earlier process of the run died: it is charged what was reserved for it."""
+    def charge_lost(self, expected_usd: Mapping[str, float]) -> None:
+        """Charge the attempts that were under way when an earlier process died what was reserved for them."""
+        for record in list(self.records.values()):
+            if record.status == "running":
+                self._lost(record.chunk_id, charge_usd=expected_usd.get(record.chunk_id, 0.0))
+
+    def _lost(self, chunk_id: str, *, charge_usd: float) -> None:
         before = self.records[chunk_id]
         self._journal.do(
             self._write(replace(before, status="pending", cost_usd=before.cost_usd + charge_usd)),

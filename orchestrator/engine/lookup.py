@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from orchestrator.engine.clock import Clock
+from orchestrator.engine.drafts import Beginning, Rejected
 from orchestrator.engine.forecast import Forecast, find_reusable
 from orchestrator.engine.journal import Journal
 from orchestrator.engine.ledger import Ledger
@@ -14,7 +15,7 @@ from orchestrator.engine.mailbox import Mailbox
 from orchestrator.engine.render import Known, fingerprint, input_values, render_prompt, system_prompt
 from orchestrator.engine.reuse import ReuseRules, oldest_allowed, reason_to_run
 from orchestrator.plan.workload import Chunk, Workload
-from orchestrator.store import AnswerRecord, BeginningRecord, Connection
+from orchestrator.store import AnswerRecord, Connection
 from orchestrator.store.reads import answer as read_answer
 from orchestrator.store.reads import find_beginning
 
@@ -29,7 +30,7 @@ class _Flight:
 class Lookup:
     """Calls `on_found` or `on_missing` for each chunk given to `begin`, through the mailbox.
 
-    `on_begun` is called before `on_missing` with the beginning of an answer that was cut, and how often it was.
+    `on_draft` is called before `on_missing` with what is there of an answer that is none yet, or none any more.
 
     Of several chunks with one fingerprint only the first is called missing; the others wait for its answer.
     """
@@ -47,7 +48,7 @@ class Lookup:
         clock: Clock,
         runner_kind: str,
         on_found: Callable[[str], None],
-        on_begun: Callable[[str, str, int], None],
+        on_draft: Callable[[str, Beginning | Rejected], None],
         on_missing: Callable[[str], None],
     ) -> None:
         self.context = system_prompt(workload)
@@ -63,7 +64,7 @@ class Lookup:
         self._clock = clock
         self._runner_kind = runner_kind
         self._on_found = on_found
-        self._on_begun = on_begun
+        self._on_draft = on_draft
         self._on_missing = on_missing
         self._inputs = input_values(workload)
         self._fingerprints: dict[str, str] = {}
@@ -98,12 +99,14 @@ class Lookup:
             chunk, fingerprint=digest, own=self._ledger.records[chunk_id], refusal=refusal, now_s=now_s
         )
 
-        def look_further(connection: Connection) -> AnswerRecord | BeginningRecord | None:
-            found = look(connection) or find_beginning(
-                connection, digest, not_before=oldest_allowed(chunk, now_s=now_s)
-            )
-            is_other = isinstance(found, BeginningRecord) and found.run_id != self._journal.run_id
-            return None if is_other and refusal else found
+        def look_further(connection: Connection) -> AnswerRecord | Beginning | Rejected | None:
+            found = look(connection)
+            if found is not None or chunk.output_schema is not None:
+                return found  # half a JSON value cannot be gone on with
+            begun = find_beginning(connection, digest, not_before=oldest_allowed(chunk, now_s=now_s))
+            if begun is None or (refusal and begun.run_id != self._journal.run_id):
+                return None
+            return Beginning(begun.text, begun.cuts)
 
         self.pending += 1
         self._journal.do(look_further, partial(self._answered, chunk_id, refusal))
@@ -125,10 +128,10 @@ class Lookup:
             self._flights[digest] = _Flight(rest)
             self._on_missing(leader)
 
-    def _answered(self, chunk_id: str, refusal: str, found: AnswerRecord | BeginningRecord | None) -> None:
+    def _answered(self, chunk_id: str, refusal: str, found: AnswerRecord | Beginning | Rejected | None) -> None:
         self._mailbox.post(partial(self._settle, chunk_id, refusal, found))
 
-    def _settle(self, chunk_id: str, refusal: str, found: AnswerRecord | BeginningRecord | None) -> None:
+    def _settle(self, chunk_id: str, refusal: str, found: AnswerRecord | Beginning | Rejected | None) -> None:
         self.pending -= 1
         digest = self._fingerprints[chunk_id]
         if isinstance(found, AnswerRecord):
@@ -136,7 +139,9 @@ class Lookup:
             self._on_found(chunk_id)
             return
         if found is not None:
-            self._on_begun(chunk_id, found.text, found.cuts)
+            self._on_draft(chunk_id, found)
+        if isinstance(found, Rejected):
+            refusal = f"its stored answer is not what is expected: {'; '.join(found.problems)}"
         chunk = self._known.chunks[chunk_id]
         self._why[chunk_id] = refusal or reason_to_run(
             chunk,

@@ -31,7 +31,9 @@ _BACKS_OFF = frozenset(
         FailureClass.WALL_TIMEOUT,
     }
 )
-_GOES_AGAIN = frozenset({FailureClass.EMPTY, FailureClass.MALFORMED, FailureClass.CRASH, FailureClass.PROTOCOL})
+_GOES_AGAIN = frozenset(
+    {FailureClass.EMPTY, FailureClass.MALFORMED, FailureClass.REJECTED, FailureClass.CRASH, FailureClass.PROTOCOL}
+)
 _STOPS_THE_RUN = frozenset(
     {FailureClass.AUTH, FailureClass.BILLING, FailureClass.UNKNOWN_MODEL, FailureClass.ENVIRONMENT}
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.engine.groups import known_from
+from orchestrator.engine.review import repaired
 from orchestrator.engine.stitch import Stitched, combining, stitch, stitch_plainly
 from orchestrator.engine.stitch_json import Combining
 from orchestrator.errors import PlanChangedError
@@ -46,6 +47,7 @@ def recall_result(store: Store, run_id: str) -> Stitched | None:
             answers[chunk.chunk_id] = answer.text
     if not answers:
         return None
+    answers = dict(repaired(answers))
     gaps = {chunk.chunk_id: _reason(chunk) for chunk in chunks if chunk.chunk_id not in answers}
     kept = record.options["stitch"]
     if kept["template"]:

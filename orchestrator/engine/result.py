@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from orchestrator.engine.ledger import Ledger
 from orchestrator.engine.policy import StopClass
 from orchestrator.engine.render import Known
+from orchestrator.engine.review import Finding
 from orchestrator.engine.stitch import Stitched, flat_ids
 from orchestrator.errors import RunIncompleteError
 from orchestrator.events import ChunkStatus, RunStatus
@@ -52,6 +53,7 @@ class RunResult:
     output: the file that holds `text`, or None when none was written.
     problems: why the result is not complete although every chunk has its answer, such as a schema that it does not fit.
     reason: why a stopped run stopped, else "".
+    remaining: what the review found and could not put right; a run that has any is partial.
     """
 
     run_id: str
@@ -64,6 +66,7 @@ class RunResult:
     stop_class: StopClass
     reason: str
     problems: tuple[str, ...] = ()
+    remaining: tuple[Finding, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -74,16 +77,22 @@ class RunResult:
         """The same result when it is complete. Raises `RunIncompleteError` otherwise."""
         if self.status == "complete":
             return self
-        reasons = {chunk.id: chunk.reason for chunk in self.chunks.values() if chunk.text is None}
+        reasons = {each.chunk_id or "the result": each.problem for each in self.remaining}
         reasons |= {"the result": "; ".join(self.problems)} if self.problems else {}
+        reasons |= {chunk.id: chunk.reason for chunk in self.chunks.values() if chunk.text is None}
         raise RunIncompleteError(self.run_id, status=self.status, reasons=reasons)
 
 
-def run_status(workload: Workload, known: Known, *, stop_class: StopClass) -> RunStatus:
-    """How a run stands: complete only when every chunk has its answer, and every group its chunks."""
+def run_status(
+    workload: Workload, known: Known, *, stop_class: StopClass, remaining: Sequence[Finding | str] = ()
+) -> RunStatus:
+    """How a run stands.
+
+    Complete only when every chunk has its answer, every group its chunks, and nothing `remaining` has to be put right.
+    """
     groups = [name for name, group in workload.groups.items() if isinstance(group, ForEach)]
     opened = all(known.members(name) is not None for name in groups)
-    if opened and all(each in known.answers for each in known.chunks):
+    if opened and not remaining and all(each in known.answers for each in known.chunks):
         return "complete"
     if stop_class:
         return "stopped"
@@ -102,6 +111,7 @@ def make_result(
     written: Path | None,
     ledger: Ledger,
     stop: tuple[StopClass, str],
+    remaining: tuple[Finding, ...],
 ) -> RunResult:
     """The result of a run from what its parts know at the end."""
     return RunResult(
@@ -118,6 +128,7 @@ def make_result(
         stop_class=stop[0],
         reason=stop[1],
         problems=stitched.problems,
+        remaining=remaining,
     )
 
 

@@ -6,35 +6,36 @@ import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
-from orchestrator.engine.budget import Budget
-from orchestrator.engine.clock import from_iso
+from orchestrator.engine.assembly import assemble_executor
+from orchestrator.engine.budget import above_limit
 from orchestrator.engine.delivery import Delivery
 from orchestrator.engine.execute import Executor
 from orchestrator.engine.forecast import Forecast, forecast
+from orchestrator.engine.gate import pause_left_by
 from orchestrator.engine.groups import Groups, new_record
 from orchestrator.engine.journal import Journal, Observer
 from orchestrator.engine.ledger import Ledger
-from orchestrator.engine.measuring import Measuring, learn
+from orchestrator.engine.measuring import learn
 from orchestrator.engine.output import check_output
 from orchestrator.engine.policy import StopClass
-from orchestrator.engine.progress import ProgressMeter
 from orchestrator.engine.result import RunResult, make_result, run_status
-from orchestrator.engine.schedule import Schedule
+from orchestrator.engine.review import Review
 from orchestrator.engine.settings import RunSettings, Surroundings
-from orchestrator.errors import OrchestrateError, StoreError
-from orchestrator.events import RunContinued, RunEstimated, RunFinished, RunPaused, RunResumed, RunStarted, RunStatus
+from orchestrator.errors import OrchestrateError, RunnerUnavailableError, StoreError
+from orchestrator.events import RunEstimated, RunFinished, RunResumed, RunReviewed, RunStarted, RunStatus
 from orchestrator.plan.estimate import TOTALS, Estimate, estimate_workload
 from orchestrator.plan.learned import NOTHING_LEARNED
-from orchestrator.plan.workload import Workload
+from orchestrator.plan.workload import Chunk, Workload
 from orchestrator.runners.base import RunnerInfo
 from orchestrator.store import ChunkRecord, Connection, RunRecord, Writes
 from orchestrator.store.thread import StoreThread
 
 
 class RunSession:
-    """`start`, `estimate`, `execute`, `stitch` and `finish` in this order; `close` on every way out.
+    """`start`, `estimate`, then `execute`, `stitch` and `review` until there is a `result`; `close` on every way out.
 
     `record` is the run as it is, or will be, stored; `resumed` tells which.
     """
@@ -62,6 +63,7 @@ class RunSession:
         self._thread: StoreThread | None = None
         self._executor: Executor | None = None
         self._stop: tuple[StopClass, str] = ("", "")
+        self._opened = False
         self._login = ""
         self._learned = NOTHING_LEARNED
 
@@ -73,18 +75,13 @@ class RunSession:
         store = self._with.store
         self._lock.acquire()
         if self._settings.output is not None:
-            check_output(
-                self._settings.output,
-                written=store.output_hashes,
-                force=self._settings.force,
-                failed_rows=self._workload.stitch_format == "jsonl",
-            )
+            rows, force = self._workload.stitch_format == "jsonl", self._settings.force
+            check_output(self._settings.output, written=store.output_hashes, force=force, failed_rows=rows)
         own = {chunk.chunk_id: chunk for chunk in store.chunks(self.run_id)} if self._resumed else {}
         self._earlier_events = store.events(self.run_id) if self._resumed else []
         self._forecast = await asyncio.to_thread(self._make_forecast, own)
         if not self._forecast.complete:
-            info: RunnerInfo = await self._with.runner.open()
-            self._login = info.login
+            await self._open_runner()
         self._thread = store.start_thread()
         self._journal = Journal(
             self._thread,
@@ -110,8 +107,13 @@ class RunSession:
             journal=self._journal,
             records=self._ledger.records,
         )
+        self._review = Review(self._workload, self._groups.known)
         self._announce(records)
         await self._journal.flush()
+
+    async def _open_runner(self) -> None:
+        info: RunnerInfo = await self._with.runner.open()
+        self._opened, self._login = True, info.login
 
     @property
     def started(self) -> bool:
@@ -165,17 +167,27 @@ class RunSession:
 
         def question(connection: Connection) -> Forecast:
             self._learned = learn(connection, self._workload, runner=self._with.runner.kind)
-            return forecast(
-                connection,
-                self._workload,
-                runner=self._with.runner.kind,
-                rules=self._settings.rules,
-                own=own,
-                earlier=earlier,
-                now_s=self._with.clock.epoch_s(),
-            )
+            return self._look_ahead(connection, self._workload, own=own, earlier=earlier)
 
         return self._with.store.ask(question)
+
+    def _look_ahead(
+        self,
+        connection: Connection,
+        workload: Workload,
+        *,
+        own: Mapping[str, ChunkRecord],
+        earlier: Mapping[str, ChunkRecord],
+    ) -> Forecast:
+        return forecast(
+            connection,
+            workload,
+            runner=self._with.runner.kind,
+            rules=self._settings.rules,
+            own=own,
+            earlier=earlier,
+            now_s=self._with.clock.epoch_s(),
+        )
 
     async def estimate(self) -> None:
         """Tell what the run will take, and ask for consent; afterwards chunks may start."""
@@ -187,7 +199,8 @@ class RunSession:
             learned=self._learned,
         )
         told: dict[str, Any] = {name: getattr(self._estimate, name) for name in TOTALS}
-        told |= {"login": self._login, "warnings": self._warnings()}
+        over = above_limit(self._estimate.cost_usd_high, limit_usd=self._settings.max_cost_usd)
+        told |= {"login": self._login, "warnings": (*self._estimate.warnings, *over)}
         told["planning"] = self._workload.to_be_planned
         self._journal.append(RunEstimated, **told)
         await self._journal.flush()
@@ -196,74 +209,73 @@ class RunSession:
             if not self._with.confirm(shown):
                 self._stop = ("stopped", "declined before anything was paid")
 
-    def _warnings(self) -> tuple[str, ...]:
-        limit = self._settings.max_cost_usd
-        if limit is None or self._estimate.cost_usd_high <= limit:
-            return self._estimate.warnings
-        high = self._estimate.cost_usd_high
-        return (*self._estimate.warnings, f"it may cost ${high:.2f}, more than the limit of ${limit:.2f}")
-
     async def execute(self) -> None:
         """Run what can run; returns when all is done or the run has to stop. Raises `StoreError`."""
-        await self._delivery.begin()
-        expected = self._estimate.chunks
-        for record in list(self._ledger.records.values()):
-            if record.status == "running":
-                each = expected.get(record.chunk_id)
-                self._ledger.lost(record.chunk_id, charge_usd=each.cost_usd if each is not None else 0.0)
-        self._executor = Executor(
-            self._workload,
-            groups=self._groups,
-            schedule=Schedule(
-                self._groups.first_nodes(duration_s={name: each.time_s for name, each in expected.items()}),
-                max_concurrency=self._settings.max_concurrency,
-            ),
-            ledger=self._ledger,
-            journal=self._journal,
-            runner=self._with.runner,
-            budget=Budget(
-                max_cost_usd=self._settings.max_cost_usd,
-                expected_usd={chunk_id: chunk.cost_usd for chunk_id, chunk in expected.items()},
-                spent_usd=self._ledger.cost_usd,
-            ),
-            bounds=replace(self._settings.bounds, paused_until_s=self._earlier_pause()),
-            rules=self._settings.rules,
-            forecast=self._forecast,
-            measuring=Measuring(self._workload, journal=self._journal, runner_kind=self._with.runner.kind),
-            control=self._with.control,
-            clock=self._with.clock,
-            meter=ProgressMeter(
-                expected_s={chunk_id: chunk.time_s for chunk_id, chunk in expected.items()},
-                total=len(self._workload.chunks),
-                max_concurrency=self._settings.max_concurrency,
-                clock=self._with.clock,
-            ),
-            on_finished=self._delivery.update,
-        )
+        if self._executor is None:
+            self._executor = await self._make_executor()
         try:
             await self._executor.run(stopped=self._stop)
         finally:
             self._stop = self._executor.stop
 
-    def _earlier_pause(self) -> float | None:
-        """The end (epoch) of a pause that an earlier process of this run did not live to see."""
-        if not self._resumed:
-            return None
-        pauses = [each for each in self._earlier_events if each["type"] in (RunPaused.type, RunContinued.type)]
-        if not pauses or pauses[-1]["type"] == RunContinued.type or pauses[-1]["until"] is None:
-            return None
-        return from_iso(pauses[-1]["until"])
+    async def _make_executor(self) -> Executor:
+        await self._delivery.begin()
+        expected = self._estimate.chunks
+        self._ledger.charge_lost({name: each.cost_usd for name, each in expected.items()})
+        return assemble_executor(
+            self._workload,
+            groups=self._groups,
+            ledger=self._ledger,
+            journal=self._journal,
+            forecast=self._forecast,
+            expected=expected,
+            settings=self._settings,
+            surroundings=self._with,
+            paused_until_s=pause_left_by(self._earlier_events),
+            on_finished=self._delivery.update,
+        )
 
     async def stitch(self) -> None:
-        """Put together what there is, and write it where it belongs. Raises `OutputWriteError`."""
+        """Put together what there is."""
+        if self._ledger.answers or not self._stop[0]:
+            await self._delivery.stitch()
+
+    async def review(self) -> None:
+        """Look the result over. Either there are chunks to run for it now, or the run is over.
+
+        Raises `OutputWriteError`, and `StoreError` when the run can no longer be kept.
+        """
+        number = self._review.round
+        chunks = [] if self._stop[0] else self._review.next_chunks(self._delivery.stitched)
+        if self._review.has_looked:
+            repairs = tuple(chunk.id for chunk in chunks)
+            self._journal.append(RunReviewed, round=number, problems=self._review.told(), repairs=repairs)
+        if chunks and self._executor is not None and await self._can_ask(chunks):
+            self._executor.add(chunks)
+            return
         if self._ledger.answers or not self._stop[0]:
             await self._delivery.deliver(complete=self._status() == "complete")
+        await self._finish()
+
+    async def _can_ask(self, chunks: Sequence[Chunk]) -> bool:
+        """Whether the runner is ready, or need not be: one that had nothing to ask so far was not opened."""
+        if self._opened or await self._journal.ask(partial(self._are_known, chunks)):
+            return True
+        try:
+            await self._open_runner()
+        except RunnerUnavailableError as error:
+            self._stop = ("environment", str(error))
+        return self._opened
+
+    def _are_known(self, chunks: Sequence[Chunk], connection: Connection) -> bool:
+        known = replace(self._workload, chunks={chunk.id: chunk for chunk in chunks}, groups={})
+        return self._look_ahead(connection, known, own={}, earlier={}).complete
 
     def _status(self) -> RunStatus:
-        status = run_status(self._workload, self._groups.known, stop_class=self._stop[0])
-        return "partial" if status == "complete" and self._delivery.stitched.problems else status
+        remaining = (*self._review.remaining, *self._delivery.stitched.problems)
+        return run_status(self._workload, self._groups.known, stop_class=self._stop[0], remaining=remaining)
 
-    async def finish(self) -> None:
+    async def _finish(self) -> None:
         """Tell the end, let go of everything, and leave the `result`."""
         counts = self._ledger.counts
         status = self._status()
@@ -285,6 +297,7 @@ class RunSession:
             written=self._delivery.written,
             ledger=self._ledger,
             stop=self._stop,
+            remaining=self._review.remaining,
         )
         await self.close()
 
@@ -294,7 +307,7 @@ class RunSession:
             reason = str(error) if isinstance(error, OrchestrateError) else "interrupted"
             self._stop = (self._stop[0] or "interrupted", self._stop[1] or reason)
             with contextlib.suppress(StoreError):
-                await self.finish()
+                await self._finish()
         await self.close()
 
     async def close(self) -> None:

@@ -39,6 +39,12 @@ class Unfolding:
         self.skip([*skips, *self._schedule.finish(node_id, step.status)])
         return step.failures
 
+    def add(self, chunks: Sequence[Chunk]) -> None:
+        """Take in chunks that the review asks for."""
+        self._groups.add(chunks)
+        self._record(chunks)
+        self._schedule.add(self._groups.node(chunk) for chunk in chunks)
+
     def skip(self, skips: Sequence[Skip]) -> None:
         """Tell of the chunks that will not start, each with a cause that has a name."""
         for each in skips:

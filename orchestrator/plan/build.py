@@ -142,6 +142,7 @@ def _chunk(
         recipe=recipe,
         output_schema=form.sent if form is not None else None,
         form=form,
+        expect=spec.expect,
     )
 
 

@@ -10,8 +10,10 @@ from typing import Any, Literal, TypeVar, cast
 from pydantic import ValidationError
 
 from orchestrator.plan.answer_form import AnswerForm
-from orchestrator.plan.model import CarrySpec, ForEachSpec, PlanPart, ReduceSpec, short_items
+from orchestrator.plan.expecting import ExpectSpec, ReviewSpec
+from orchestrator.plan.model import CarrySpec, ForEachSpec, ReduceSpec, short_items
 from orchestrator.plan.naming import LITERAL_HINT, Reference, place_of
+from orchestrator.plan.part import FileText, PlanPart
 from orchestrator.plan.paths import PathError, TextFile, inside_root, read_plan_text
 from orchestrator.plan.report import Report
 from orchestrator.plan.template import Template, read_template
@@ -55,8 +57,8 @@ class TemplateDraft:
 class ChunkDraft:
     """What is certain about a chunk. `depends_on` holds ids with their paths.
 
-    `kind` says which it is meant to be; its `for_each`, `reduce` or `carry` is None where its form is wrong. `final`
-    is the prompt of a last merge of its own, `form` what its answers have to look like.
+    `kind` says which it is meant to be; its `for_each`, `reduce`, `carry` or `expect` is None where its form is
+    wrong. `final` is the prompt of a last merge of its own, `form` what its answers have to look like.
     """
 
     path: YamlPath
@@ -68,6 +70,7 @@ class ChunkDraft:
     for_each: ForEachSpec | None = None
     reduce: ReduceSpec | None = None
     carry: CarrySpec | None = None
+    expect: ExpectSpec | None = None
     final: TemplateDraft | None = None
     form: AnswerForm | None = None
 
@@ -158,6 +161,7 @@ def draft_chunks(raw: dict[str, Any], files: PlanFiles) -> list[ChunkDraft]:
                 for_each=_part(ForEachSpec, short_items(for_each)),
                 reduce=_part(ReduceSpec, reduce),
                 carry=_part(CarrySpec, chunk.get("carry")),
+                expect=_part(ExpectSpec, chunk.get("expect")),
                 final=_template(final, (*path, "reduce", "final_prompt"), files, literal=literal),
             )
         )
@@ -184,7 +188,7 @@ def _prompt(value: object, path: YamlPath, files: PlanFiles) -> Located | None:
     if isinstance(value, str):
         located = Located(value, path)
     else:
-        named = mapping(value).get("file")
+        named = value.file if isinstance(value, FileText) else mapping(value).get("file")
         if not isinstance(named, str) or not named:
             return None
         path = (*path, "file")
@@ -218,3 +222,23 @@ def draft_context(raw: dict[str, Any], files: PlanFiles) -> str:
         elif isinstance(named, str) and named and (found := files.text(named, (*path, "file"))):
             parts.append(found.text)
     return "\n\n".join(part.strip("\n") for part in parts if part.strip())
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewDraft:
+    """What is certain about what the result has to be like. `rubric` is its text, read; "" for none."""
+
+    expect: ExpectSpec | None
+    review: ReviewSpec | None
+    rubric: str
+
+
+def draft_review(raw: dict[str, Any], files: PlanFiles) -> ReviewDraft:
+    """The checks of the whole; a rubric that cannot be read is reported."""
+    review = _part(ReviewSpec, raw.get("review"))
+    rubric = _prompt(review.rubric, ("review", "rubric"), files) if review is not None and review.rubric else None
+    return ReviewDraft(
+        expect=_part(ExpectSpec, mapping(raw.get("stitch")).get("expect")),
+        review=review,
+        rubric=rubric.text if rubric is not None else "",
+    )

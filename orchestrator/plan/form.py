@@ -9,8 +9,9 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from orchestrator.plan.model import ID_PATTERN, LATER, MODEL_PATTERN, REUSE_PATTERN, Plan
+from orchestrator.plan.model import LATER, REUSE_PATTERN, Plan
 from orchestrator.plan.naming import did_you_mean
+from orchestrator.plan.part import ID_PATTERN, MODEL_PATTERN
 from orchestrator.plan.report import MAX_PROBLEMS, Report
 from orchestrator.plan.yaml_source import YamlPath
 

@@ -12,13 +12,16 @@ from typing import Any
 from orchestrator.errors import PlanError, Problem, UsageError
 from orchestrator.plan.build import build_chunks
 from orchestrator.plan.check import Names, check_references
+from orchestrator.plan.check_expectations import check_expectations
 from orchestrator.plan.draft import (
     ChunkDraft,
     Located,
     PlanFiles,
+    ReviewDraft,
     TemplateDraft,
     draft_chunks,
     draft_context,
+    draft_review,
     listed,
     mapping,
     read_located,
@@ -63,6 +66,7 @@ class _Texts:
     inputs: dict[str, InputText | None]
     groups: dict[str, GroupFacts]
     context: str
+    review: ReviewDraft
     stitch_template: TemplateDraft | None
     stitch_schema: Mapping[str, Any] | None
     output: Path | None
@@ -158,7 +162,8 @@ def _read_texts(raw: dict[str, Any], given: Mapping[str, GivenInput], files: Pla
     )
     context = draft_context(raw, files)
     target = files.output(output, ("stitch", "output")) if isinstance(output, str) and output else None
-    return _Texts(chunks, inputs, groups, context, template, draft_stitch(stitch, files), target)
+    wanted = draft_stitch(stitch, files)
+    return _Texts(chunks, inputs, groups, context, draft_review(raw, files), template, wanted, target)
 
 
 def _check(raw: dict[str, Any], texts: _Texts, report: Report) -> None:
@@ -179,6 +184,7 @@ def _check(raw: dict[str, Any], texts: _Texts, report: Report) -> None:
         stitch_template=texts.stitch_template,
         report=report,
     )
+    check_expectations(texts.chunks, texts.groups, texts.review, report)
 
 
 def _is_name(key: object) -> bool:
@@ -204,6 +210,9 @@ def _build(plan: Plan, source: _Source, texts: _Texts, files: PlanFiles) -> Work
         stitch_format=plan.stitch.format,
         stitch_template=template,
         stitch_schema=texts.stitch_schema,
+        expect=plan.stitch.expect,
+        review=plan.review,
+        rubric=texts.review.rubric,
         output=texts.output,
         files=files.hashes,
     )

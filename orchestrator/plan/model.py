@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from orchestrator.plan.expecting import ExpectSpec, ReviewSpec
 from orchestrator.plan.fields import FIELD_SCHEMA
+from orchestrator.plan.part import ChunkId, FileText, ModelName, PlanPart
 
 Complexity = Literal["simple", "medium", "complex"]
 Effort = Literal["low", "medium", "high", "xhigh", "max"]
@@ -24,27 +26,8 @@ SplitMode = Literal["markdown", "headings", "text", "code", "lines", "regex"]
 TIMEOUT_S: dict[Complexity, float] = {"simple": 120.0, "medium": 300.0, "complex": 600.0}
 """Seconds for one attempt of each size class."""
 
-ID_PATTERN = r"^[a-z][a-z0-9_]{0,63}$"
-MODEL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:/@\[\]-]{0,199}$"
 REUSE_PATTERN = r"^(always|never|[1-9][0-9]{0,5}[smhd])$"
-
-ChunkId = Annotated[str, Field(pattern=ID_PATTERN)]
-ModelName = Annotated[str, Field(pattern=MODEL_PATTERN)]
 PositiveSeconds = Annotated[float, Field(gt=0, le=86_400)]
-
-
-class PlanPart(BaseModel):
-    """Base of every part: unknown keys are refused, values keep their YAML type, nothing changes after loading."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class FileText(PlanPart):
-    """A text that stands in a file."""
-
-    file: str = Field(
-        min_length=1, description="Path of a UTF-8 text file, relative to the plan file, inside its folder."
-    )
 
 
 def _short_context(value: Any) -> Any:
@@ -229,6 +212,9 @@ class ChunkSpec(SharedSettings):
     output_schema: dict[str, Any] | None = Field(
         default=None, description="JSON Schema (draft 7) of the whole answer, or {file: schema.json}."
     )
+    expect: ExpectSpec | None = Field(
+        default=None, description="What its answer has to be like; an answer that is not is sent back with the reason."
+    )
 
 
 class StitchSpec(PlanPart):
@@ -255,6 +241,7 @@ class StitchSpec(PlanPart):
     output_schema: dict[str, Any] | None = Field(
         default=None, description="JSON Schema (draft 7) of a json result, or of each line of a jsonl result."
     )
+    expect: ExpectSpec | None = Field(default=None, description="What the result as a whole has to be like.")
     output: str | None = Field(
         default=None, min_length=1, description="Result file; by default <name>.result.<ext> in the current folder."
     )
@@ -299,13 +286,15 @@ class Plan(SharedSettings):
     ] = Field(default_factory=dict, description="Named texts for the prompts.")
     chunks: Annotated[tuple[ChunkSpec, ...], Field(strict=False)] = Field(min_length=1, description="The sub-prompts.")
     stitch: StitchSpec = Field(default_factory=StitchSpec, description="How the answers become one result.")
+    review: ReviewSpec | None = Field(
+        default=None, description="What the result is looked at for when all chunks have answered, and how often."
+    )
     limits: Limits = Field(default_factory=Limits, description="Bounds of a run.")
 
 
 LATER: dict[str, dict[str, str]] = {
     "plan": {"tools": "tools", "account": "accounts", "isolation": "process reuse", "workdir": "tools"},
     "chunk": {
-        "expect": "checks on answers",
         "workdir": "tools",
         "account": "accounts",
         "isolation": "process reuse",

@@ -103,7 +103,9 @@ def select(workload: Workload, *, only: Sequence[str] = (), until: Sequence[str]
     template = workload.stitch_template
     if only or (template and not all(each.key in kept for each in template.references if each.namespace == "chunks")):
         template = None
-    return replace(workload, chunks=chunks, groups=groups, stitch_chunks=result, stitch_template=template)
+    part = replace(workload, chunks=chunks, groups=groups, stitch_chunks=result, stitch_template=template)
+    # What is expected of the whole cannot be asked of a part.
+    return replace(part, expect=None, review=None, rubric="")
 
 
 def require_known(workload: Workload, name: str, *, or_later: bool = False) -> None:

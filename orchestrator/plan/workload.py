@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from orchestrator.plan.answer_form import AnswerForm
+    from orchestrator.plan.expecting import ExpectSpec, ReviewSpec
     from orchestrator.plan.model import Complexity, OnMissing, Plan, StitchFormat
     from orchestrator.plan.template import Template
 
@@ -75,7 +76,8 @@ class Chunk:
     unrendered prompt and the settings that shape an answer. `order` is the place in the plan: its position, then the
     index within its group. `item` is set for a piece of a `for_each`;
     `merges` for a merge of a `reduce`, whose `parts` are known once the answers are. With an `output_schema` (a JSON
-    Schema) the answer is one JSON value, which has to fit the `form`, where there is one, to be taken.
+    Schema) the answer is one JSON value, which has to fit the `form`, where there is one. `expect` is what an answer
+    has to be like to count as one.
     """
 
     id: str
@@ -99,6 +101,7 @@ class Chunk:
     merges: bool = False
     parts: tuple[Part, ...] = ()
     carry: Carry | None = None
+    expect: ExpectSpec | None = None
     output_schema: Mapping[str, Any] | None = None
     form: AnswerForm | None = None
 
@@ -184,7 +187,9 @@ class Workload:
     the plan file apart, to the SHA-256 of its bytes. `stitch_chunks` are the chunk ids of the result, in order,
     `stitch_schema` what a JSON result has to fit; `output` is the file the plan names (absolute), or None when it names
     none. `system` names the prompt text that all chunks are told first. `to_be_planned`: the plan has a request alone,
-    and its one chunk stands in for those that the planner will make. `groups` has every `for_each` and `reduce`;
+    and its one chunk stands in for those that the planner will make. `expect` is what the result has to be like,
+    `review` what else it is looked at for, `rubric` what a model judges it by; a part of a plan has none of them.
+    `groups` has every `for_each` and `reduce`;
     `chunks` has those of their chunks that are known before the run.
     """
 
@@ -201,6 +206,9 @@ class Workload:
     stitch_format: StitchFormat
     stitch_template: Template | None
     stitch_schema: Mapping[str, Any] | None = None
+    expect: ExpectSpec | None = None
+    review: ReviewSpec | None = None
+    rubric: str = ""
     output: Path | None
     files: Mapping[str, str] = field(default_factory=dict[str, str])
     system: str = "system"

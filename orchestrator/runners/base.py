@@ -35,6 +35,8 @@ class FailureClass(StrEnum):
     """The model, or a safeguard, declined."""
     EMPTY = "empty"
     """A clean end without any text."""
+    REJECTED = "rejected"
+    """A whole answer, but not what the plan's `expect` asks for; the engine's own judgement."""
     MALFORMED = "malformed"
     """The answer does not have the form that was asked for."""
     CRASH = "crash"
@@ -57,6 +59,9 @@ class Request:
 
     With an `output_schema` (a JSON Schema of an object) the text of the reply is one JSON value in compact form. With a
     `record_key` its records carry the names of `rows` in that field; a runner that makes answers up needs to know.
+    With an `output_schema` (a JSON Schema of an object) the text of the reply is one JSON value in compact form.
+    `expect` is what the plan expects of the answer, and `source` what that compares with; the engine judges by it, and
+    only a runner that makes answers up need look at it.
     """
 
     chunk_id: str
@@ -70,6 +75,8 @@ class Request:
     output_schema: Mapping[str, Any] | None = None
     record_key: str = ""
     rows: tuple[str, ...] = ()
+    expect: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

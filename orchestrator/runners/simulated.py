@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from orchestrator.runners.base import Failure, OnProgress, Reply, Request, RunnerInfo, Usage
+from orchestrator.runners.invented import heed, invent
 from orchestrator.runners.smallest import smallest_instance
 
 TOKENS_PER_SECOND = 80.0
@@ -29,15 +30,6 @@ START_LATENCY_S = 0.6
 CHARS_PER_TOKEN = 4.0
 USD_PER_TOKEN_IN = 4e-6
 USD_PER_TOKEN_OUT = 20e-6
-
-PROSE = (
-    "The service keeps every request it has accepted until the work behind it is done and the answer was written to a "
-    "place that survives a restart which is why a queue stands between the front and the workers and why each worker "
-    "asks for one piece at a time rather than being handed a batch that it may never finish when load grows the queue "
-    "grows first and that is the figure to watch before any other"
-)
-
-WORDS = PROSE.split()
 
 Answer = str | Callable[[Request], "str | Failure"]
 
@@ -110,11 +102,8 @@ class SimulatedRunner:
         if request.output_schema is not None:
             return json.dumps(_made_up(request, request.output_schema), separators=(",", ":"))
         chance = random.Random(f"{self._seed}\0{request.context}\0{request.prompt}")
-        paragraphs = [
-            " ".join(_sentence(chance) for _ in range(chance.randint(2, 5))) for _ in range(chance.randint(2, 4))
-        ]
         title = request.chunk_id.replace("_", " ").capitalize()
-        return "\n\n".join([f"## {title}", *paragraphs])
+        return heed(invent(title, chance), request.expect, source=request.source, chance=chance)
 
     async def _write(self, text: str, on_progress: OnProgress) -> None:
         if self._latency_s is not None:
@@ -138,9 +127,3 @@ def _made_up(request: Request, schema: Mapping[str, Any]) -> Any:
         is_number = isinstance(record.get(request.record_key), int) and row.isdecimal()
         record[request.record_key] = int(row) if is_number else row
     return value
-
-
-def _sentence(chance: random.Random) -> str:
-    start = chance.randrange(len(WORDS))
-    words = [WORDS[(start + offset) % len(WORDS)] for offset in range(chance.randint(8, 18))]
-    return " ".join(words).capitalize() + "."

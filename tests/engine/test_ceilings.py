@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator import Failure, FailureClass, Request, RunControl, SimulatedRunner, StopLevel
-from orchestrator.engine.ceilings import MAX_CONTINUATIONS, MIN_OVERLAP_CHARS, join_continuation
+from orchestrator.engine.ceilings import MIN_OVERLAP_CHARS, join_continuation
+from orchestrator.engine.drafts import MAX_CONTINUATIONS
 from orchestrator.events import ChunkFailed, ChunkRetryScheduled, ChunksAdded, ChunkSucceeded
 from orchestrator.store import open_store
 from tests.engine.runs import play, play_on

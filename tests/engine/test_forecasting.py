@@ -14,7 +14,8 @@ from orchestrator.engine.outlook import Outlook
 from orchestrator.events import ChunkReused, ChunkStarted
 from orchestrator.plan.tokens import count_tokens
 from orchestrator.runners.base import Failure, FailureClass, Reply, Request, Usage
-from orchestrator.runners.simulated import WORDS, SimulatedRunner
+from orchestrator.runners.invented import WORDS
+from orchestrator.runners.simulated import SimulatedRunner
 
 CHUNKS: list[dict[str, Any]] = [
     {"id": "outline", "prompt": "An outline."},

@@ -21,6 +21,7 @@ from orchestrator.events import (
     RunFinished,
     RunPaused,
     RunResumed,
+    RunReviewed,
     RunStarted,
     RunStitched,
 )
@@ -41,6 +42,8 @@ def event_lines(event: Event, view: RunView) -> list[str]:
             return [estimate_line(event), *(f"warning: {one_line(text)}" for text in event.warnings)]
         case ChunksAdded():
             return [f"{count(len(event.chunk_ids), 'more chunk')}, {view.total:,} in all"]
+        case RunReviewed():
+            return [review_line(event)]
         case RunPaused():
             return [pause_line(event)]
         case RunContinued():
@@ -85,6 +88,15 @@ def estimate_line(event: RunEstimated) -> str:
     takes = span(event.time_s_low, event.time_s_high)
     login = f"; paid by {one_line(event.login)}" if event.login else ""
     return f"{count(event.calls, 'call')}{model}{reused}, {tokens}, {costs}, {takes}{login}"
+
+
+def review_line(event: RunReviewed) -> str:
+    """What a look at the result found, and what comes of it."""
+    if not event.problems:
+        return "review: nothing to put right"
+    repairs = count(len(event.repairs), "repair")
+    follows = f"{repairs} to come" if event.repairs else "not put right"
+    return f"review: {count(len(event.problems), 'thing')} to put right, {follows}"
 
 
 def pause_line(event: RunPaused) -> str:
@@ -191,12 +203,12 @@ def problem_lines(view: RunView, *, next_command: str) -> list[str]:
     """After anything but success: each failed or skipped chunk with its reason, and what to type next."""
     if view.finished is None or is_success(view.finished):
         return []
-    lines = [
-        f"  {one_line(chunk_id)}: {one_line(reason, limit=600)}" for chunk_id, reason in view.problems[:PROBLEMS_SHOWN]
-    ]
-    of_result = view.stitched.problems if view.stitched else ()
-    lines += [f"  {one_line(problem, limit=600)}" for problem in of_result]
-    more = len(view.problems) - PROBLEMS_SHOWN
+    problems = [f"{one_line(chunk_id)}: {one_line(reason, limit=600)}" for chunk_id, reason in view.problems]
+    if view.reviewed is not None and not view.reviewed.repairs:
+        problems += [f"not put right: {one_line(problem, limit=600)}" for problem in view.reviewed.problems]
+    problems += [one_line(problem, limit=600) for problem in (view.stitched.problems if view.stitched else ())]
+    lines = [f"  {problem}" for problem in problems[:PROBLEMS_SHOWN]]
+    more = len(problems) - PROBLEMS_SHOWN
     if more > 0:
         lines.append(f"  … and {more:,} more: orchestrate status {one_line(view.run_id)}")
     return [*lines, f"to go on: {next_command}"]

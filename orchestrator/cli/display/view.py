@@ -22,6 +22,7 @@ from orchestrator.events import (
     RunPaused,
     RunProgressed,
     RunResumed,
+    RunReviewed,
     RunStarted,
     RunStitched,
 )
@@ -77,6 +78,7 @@ class RunView:
     problems: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     estimate: RunEstimated | None = None
     pause: RunPaused | None = None
+    reviewed: RunReviewed | None = None
     stitched: RunStitched | None = None
     finished: RunFinished | None = None
     _free_slots: list[int] = field(default_factory=list[int])
@@ -121,6 +123,8 @@ class RunView:
             case RunProgressed():
                 self.total = event.total
                 self.eta_s, self.eta_at_s = event.eta_s, now_s
+            case RunReviewed():
+                self.reviewed = event
             case RunStitched():
                 self.stitched = event
             case RunFinished():
