@@ -280,3 +280,18 @@ def test_lines_of_a_batch_say_their_row(folder: Path) -> None:
     plan["chunks"][0]["fields"] = FIELDS
     result = run_plan(plan, **options)
     assert [row["row"] for row in result.data] == [row["id"] for row in result.data] == ["R1", "R2", "R3", "R4", "R5"]
+
+
+def test_a_record_is_judged_by_what_is_expected_too(folder: Path) -> None:
+    """The form first, then `expect`; made-up answers meet an expected schema as well."""
+
+    async def scene() -> None:
+        plan = plan_of(expect={"contains": "true"}, max_attempts=2, for_each={"input": "rows", "batch": 5})
+        runner = SimulatedRunner(latency_s=0, answers={"r[1]": records(*(f"R{at}" for at in range(1, 6)), ok=False)})
+        story = await play(plan, folder, runner=runner)
+        assert story.only(ChunkFailed).error_type == "rejected"
+        wanted_form = {"id": "a", "prompt": "x", "expect": {"json_schema": {"type": "object", "required": ["n"]}}}
+        told = await play({"name": "q", "chunks": [wanted_form]}, folder, runner=SimulatedRunner(latency_s=0))
+        assert told.result.status == "complete"
+
+    asyncio.run(scene())

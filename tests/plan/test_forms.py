@@ -86,6 +86,7 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
     "output_schema: {$ref: 'http://127.0.0.1/x'}": ("'http", "`$ref: http://127.0.0.1/x` leads nowhere", ""),
     "output_schema: {$ref: '#'}": ("{$ref", "the schema refers to itself without end", ""),
     "output_schema: {pattern: '(a'}": ("'(a", "the pattern cannot be read", ""),
+    "expect: {json_schema: {type: sting}}": ("sting", "`type` is no type of JSON Schema", "did you mean string?"),
     "output_schema: {file: none.json}": ("none.json", "there is no file 'none.json'", ""),
 }
 
