@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from orchestrator.engine.outlook import ChunkOutlook, EntryOutlook, Outlook
     from orchestrator.engine.result import ChunkOutcome, RunResult
     from orchestrator.errors import (
+        LoadingStoppedError,
         OrchestrateError,
         OutputExistsError,
         OutputWriteError,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     )
     from orchestrator.events import Event, event_to_dict, event_to_json
     from orchestrator.plan.load import StdinText, load_plan
+    from orchestrator.plan.loading import Loading
     from orchestrator.plan.model import Plan
     from orchestrator.planning import PlanningResult
     from orchestrator.runners.base import Failure, FailureClass, Reply, Request, Runner, RunnerInfo, Usage
@@ -65,6 +67,8 @@ __all__ = [
     "Event",
     "Failure",
     "FailureClass",
+    "Loading",
+    "LoadingStoppedError",
     "OrchestrateError",
     "Outlook",
     "OutputExistsError",
@@ -131,6 +135,7 @@ _HOMES = {
     "errors": ("Problem", *(name for name in __all__ if name.endswith("Error"))),
     "events": ("Event", "event_to_dict", "event_to_json"),
     "plan.load": ("StdinText", "load_plan"),
+    "plan.loading": ("Loading",),
     "plan.model": ("Plan",),
     "planning": ("PlanningResult",),
     "runners.base": ("Failure", "FailureClass", "Reply", "Request", "Runner", "RunnerInfo", "Usage"),

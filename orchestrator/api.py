@@ -14,15 +14,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from orchestrator.binding import (
-    DEFAULT_STORE,
-    OpenedPlan,
-    bind_new_run,
-    bind_resumed_run,
-    check_options,
-    kept_limit,
-    open_plan,
-)
+from orchestrator.binding import bind_new_run, bind_resumed_run, check_options, kept_limit
 from orchestrator.engine import recall
 from orchestrator.engine.control import RunControl
 from orchestrator.engine.outlook import EntryOutlook as EntryOutlook
@@ -34,7 +26,9 @@ from orchestrator.errors import UsageError
 from orchestrator.events import Event
 from orchestrator.forecasting import learned_so_far as learned_so_far
 from orchestrator.forecasting import make_outlook
+from orchestrator.opening import DEFAULT_STORE, OpenedPlan, open_plan
 from orchestrator.plan.load import StdinText
+from orchestrator.plan.loading import OnLoading
 from orchestrator.plan.model import Plan
 from orchestrator.planning import PlanningResult, left_of, make_plan, reopen
 from orchestrator.runners.base import Runner
@@ -58,6 +52,8 @@ class CommonOptions(TypedDict, total=False):
     force: overwrite an output file that was not written by a run.
     confirm: asked once before the first call; False stops the run.
     control: a `RunControl` to stop the run with.
+    on_loading: called with how far splitting and counting long texts has come, a few times a second, in the event
+    loop's thread; dropped when it raises.
     """
 
     runner: Runner | str | None
@@ -72,6 +68,7 @@ class CommonOptions(TypedDict, total=False):
     force: bool
     confirm: Confirm | None
     control: RunControl | None
+    on_loading: OnLoading | None
 
 
 class RunOptions(CommonOptions, total=False):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import difflib
 import math
 import os
 import secrets
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,7 @@ from orchestrator.engine.session import RunSession
 from orchestrator.engine.settings import RunSettings, Surroundings
 from orchestrator.engine.stitch import EXTENSIONS
 from orchestrator.errors import UsageError
-from orchestrator.plan.load import load_plan
-from orchestrator.plan.model import Plan
+from orchestrator.opening import Loader, OpenedPlan, Options, loader_for, store_path
 from orchestrator.plan.sampling import part_of
 from orchestrator.plan.selection import require_known
 from orchestrator.plan.workload import InputText, Workload
@@ -31,43 +29,11 @@ from orchestrator.runners.base import Runner
 from orchestrator.runners.choose import choose_runner
 from orchestrator.store import RunRecord, open_store
 
-DEFAULT_STORE = Path(".orchestrate") / "store.db"
-"""In the current folder."""
-
 MAX_CONCURRENCY = 256
 """As for `limits.max_concurrency` in a plan."""
 
 NO_FILE = "-"
 """As an output: no file at all."""
-
-Options = Mapping[str, Any]
-"""The options of `api.RunOptions`, checked there by `check_options`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenedPlan:
-    """A plan with all its texts read, and where its paths start from.
-
-    `is_file`: a resumed run reads the plan file again; else the plan is kept with the run. `planned_from` is the file
-    whose request the planner made the plan of. `planning` is set for a run of the planner: what is to follow.
-    """
-
-    workload: Workload
-    base_dir: Path | None
-    root: Path | None
-    is_file: bool
-    planned_from: Path | None = None
-    planning: Mapping[str, Any] | None = None
-
-
-async def open_plan(plan: Path | dict[str, Any] | Plan, options: Options) -> OpenedPlan:
-    """Read and check a plan, or a request that is `to_be_planned`. Raises `PlanError` or `UsageError`."""
-    base_dir = None if isinstance(plan, Path) else _absolute(options.get("base_dir")) or Path.cwd()
-    root = _absolute(options.get("root"))
-    workload = await asyncio.to_thread(
-        load_plan, plan, inputs=options.get("inputs") or {}, root=root, base_dir=base_dir, request_alone=True
-    )
-    return OpenedPlan(workload=workload, base_dir=base_dir, root=root, is_file=isinstance(plan, Path))
 
 
 def selected(workload: Workload, options: Options) -> Workload:
@@ -137,15 +103,20 @@ def bind_new_run(opened: OpenedPlan, options: Options, *, environment: Mapping[s
         elapsed_s=0.0,
         result_path=None,
     )
-    return _session(workload, record, resumed=False, options=options, environment=environment, clock=clock)
+    return _session(
+        workload, record, opened.loader, resumed=False, options=options, environment=environment, clock=clock
+    )
 
 
 async def bind_resumed_run(run_id: str, options: Options, *, environment: Mapping[str, str]) -> RunSession:
-    """A session that continues a run. Raises `UnknownRunError`, `PlanChangedError`, `PlanError` or `StoreError`."""
+    """A session that continues a run. Raises `UnknownRunError`, `PlanChangedError`, `PlanError`, `StoreError` or
+    `LoadingStoppedError`.
+    """
     store = open_store(store_path(options))
     record = store.run(store.resolve(run_id))
     kept = dict(record.options)
-    workload = await asyncio.to_thread(reload_workload, record)
+    loader = loader_for(options)
+    workload = await loader.watch.run(lambda: reload_workload(record, loader.texts))
     for name in ("max_concurrency", "max_cost_usd", "wait_for_limits"):
         if options.get(name) is not None:
             kept[name] = options[name]
@@ -156,12 +127,13 @@ async def bind_resumed_run(run_id: str, options: Options, *, environment: Mappin
     if options.get("output") not in (None, NO_FILE):
         kept["output"] = str(_output(workload, options["output"], default=False))
     record = replace(record, options=kept)
-    return _session(workload, record, resumed=True, options=options, environment=environment, clock=Clock())
+    return _session(workload, record, loader, resumed=True, options=options, environment=environment, clock=Clock())
 
 
 def _session(
     workload: Workload,
     record: RunRecord,
+    loader: Loader,
     *,
     resumed: bool,
     options: Options,
@@ -193,6 +165,8 @@ def _session(
         control=options.get("control") or RunControl(),
         clock=clock,
         confirm=options.get("confirm"),
+        known=loader.known,
+        watch=loader.watch,
     )
     return RunSession(
         workload,
@@ -249,12 +223,6 @@ def _target(workload: Workload, kept: str | None, asked: Path | str | None) -> P
     return output
 
 
-def store_path(options: Options) -> Path:
-    """The store that the options name, else the default beside `base_dir` or in the current folder."""
-    store = options.get("store")
-    return Path(store) if store else Path(options.get("base_dir") or Path.cwd()) / DEFAULT_STORE
-
-
 def kept_limit(workload: Workload, options: Options) -> float | None:
     """The most that may be spent, in US dollars: what the call says, else the plan; None without a limit."""
     asked = options.get("max_cost_usd")
@@ -291,10 +259,6 @@ def check_options(options: Options, *, known: Collection[str]) -> None:
         raise UsageError(f"max_concurrency must be a whole number from 1 to {MAX_CONCURRENCY}, not {concurrency!r}")
     if cost is not None and not (isinstance(cost, int | float) and math.isfinite(cost) and cost > 0):
         raise UsageError(f"max_cost_usd must be a number above 0, not {cost!r}")
-
-
-def _absolute(path: Path | str | None) -> Path | None:
-    return Path(path).absolute() if path else None
 
 
 def _new_run_id(epoch_s: float) -> str:

@@ -14,6 +14,7 @@ A failed chunk is a value (`orchestrator.runners.base.Failure`), never an except
     ├── StoreError               the store cannot be used                         (exit 3)
     │   ├── StoreLockedError     another process holds the run
     │   └── StoreVersionError    written by a newer version of this program
+    ├── LoadingStoppedError      a stop was asked for before anything began       (exit 130)
     ├── PlanningFailedError      the planner gave no plan that can be run          (exit 1)
     └── RunIncompleteError       `raise_for_failure()` on anything but a complete run
 """
@@ -146,6 +147,15 @@ class StoreVersionError(StoreError):
             f"{path} has format {found}, this program knows up to {supported}; "
             "update orchestrate, or choose another file with --store"
         )
+
+
+class LoadingStoppedError(OrchestrateError):
+    """A stop was asked for while the plan was still being read. Nothing of it was started."""
+
+    exit_code = 130
+
+    def __init__(self) -> None:
+        super().__init__("interrupted while the plan was being read; nothing of it was started")
 
 
 class PlanningFailedError(OrchestrateError):

@@ -6,13 +6,13 @@ for again.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from orchestrator.binding import OpenedPlan, Options, bind_new_run, kept_limit, store_path
+from orchestrator.binding import bind_new_run, kept_limit
 from orchestrator.engine.planner import (
     MEND_IDS,
     PLANNER_ID,
@@ -27,7 +27,10 @@ from orchestrator.engine.recall import given_again, reload_workload
 from orchestrator.engine.result import RunResult
 from orchestrator.engine.session import RunSession
 from orchestrator.errors import PlanError, PlanningFailedError, UsageError
+from orchestrator.opening import OpenedPlan, Options, loader_for, store_path
 from orchestrator.plan.load import load_plan
+from orchestrator.plan.loading import Texts
+from orchestrator.plan.tally import Tally
 from orchestrator.plan.workload import Workload
 from orchestrator.plan.yaml_source import plan_to_yaml
 from orchestrator.runners.base import Runner
@@ -104,7 +107,7 @@ async def make_plan(
     limit = kept_limit(request, options)
     require_bound(options, limit=limit)
     follow = {name: _plain(options.get(name)) for name in _FOLLOWED} | {"max_cost_usd": limit, "run": then_run}
-    task = prompt = await asyncio.to_thread(_task, request)
+    task = prompt = await opened.loader.watch.run(lambda: _task(request, opened.loader.texts))
     spent, problems, run, confirm = 0.0, list[str](), None, options.get("confirm")
     for chunk_id in (PLANNER_ID, *MEND_IDS):
         asking = replace(opened, workload=planning_workload(request, chunk_id=chunk_id, prompt=prompt), planning=follow)
@@ -114,7 +117,9 @@ async def make_plan(
             return _result(opened, run, spent), None
         answer = run.chunks[chunk_id].text or ""
         found = plan_from_answer(answer, base=_base(request), inputs=list(request.inputs))
-        planned = found if isinstance(found, list) else await asyncio.to_thread(_open, found, opened, options)
+        planned = (
+            found if isinstance(found, list) else await opened.loader.watch.run(partial(_open, found, opened, options))
+        )
         if isinstance(planned, OpenedPlan):
             assert isinstance(found, PlannedWork)
             chunks = planned.workload.chunks.values()
@@ -159,12 +164,14 @@ async def reopen(run_id: str, options: Options) -> tuple[OpenedPlan, dict[str, A
         raise UsageError(
             f"run {record.run_id} was to make a plan and nothing else; type its command again: what is known is reused"
         )
-    workload = await asyncio.to_thread(reload_workload, record)
+    loader = loader_for(options)
+    workload = await loader.watch.run(lambda: reload_workload(record, loader.texts))
     opened = OpenedPlan(
         workload=workload,
         base_dir=Path(record.base_dir) if record.base_dir else None,
         root=Path(kept["root"]) if kept["root"] else None,
         is_file=kept["is_file"],
+        loader=loader,
     )
     began = {name: kept[name] for name in ("runner", "claude", "max_concurrency", "wait_for_limits")} | dict(planning)
     del began["run"]
@@ -172,12 +179,13 @@ async def reopen(run_id: str, options: Options) -> tuple[OpenedPlan, dict[str, A
     return opened, {name: value for name, value in began.items() if value is not None} | given
 
 
-def _task(request: Workload) -> str:
+def _task(request: Workload, texts: Texts) -> str:
     return planner_prompt(
         request.plan.request or "",
         inputs=list(request.inputs.values()),
         context=request.context,
         stitch_format=request.stitch_format,
+        tally=Tally(replace(texts, doing="preparing the question")),
     )
 
 
@@ -199,11 +207,17 @@ def _open(work: PlannedWork, opened: OpenedPlan, options: Options) -> OpenedPlan
     """The planned work, checked as any plan is; or what is wrong with it."""
     base_dir = base_of(opened)
     try:
-        workload = load_plan(work.plan, inputs=options.get("inputs") or {}, root=opened.root, base_dir=base_dir)
+        workload = load_plan(
+            work.plan,
+            inputs=options.get("inputs") or {},
+            root=opened.root,
+            base_dir=base_dir,
+            texts=opened.loader.texts,
+        )
     except PlanError as error:
         return [problem.message for problem in error.problems]
     origin = opened.workload.path
-    return OpenedPlan(workload=workload, base_dir=base_dir, root=opened.root, is_file=False, planned_from=origin)
+    return replace(opened, workload=workload, base_dir=base_dir, is_file=False, planned_from=origin, planning=None)
 
 
 def base_of(opened: OpenedPlan) -> Path:

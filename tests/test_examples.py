@@ -21,6 +21,7 @@ CHUNKS = {
     "code-review": 6,
     "story": 11,
     "story-parallel": 11,
+    "story-summary": 11,
     "book-summary": 5,
     "review-files": 6,
     "translate-manual": 5,
@@ -29,7 +30,7 @@ CHUNKS = {
     "draft-revise": 36,
     "planned-request": 1,
 }
-SHORT = ("book-summary", "review-files", "translate-manual", "tickets", "report", "draft-revise")
+SHORT = ("story-summary", "book-summary", "review-files", "translate-manual", "tickets", "report", "draft-revise")
 
 
 def run_example(name: str, *more: str, cwd: Path) -> subprocess.CompletedProcess[str]:

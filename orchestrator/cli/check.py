@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -11,15 +11,19 @@ from typing import Any
 from orchestrator.api import learned_so_far
 from orchestrator.cli.display.neutralise import one_line
 from orchestrator.cli.display.words import about, count, money_span, span
-from orchestrator.cli.given import existing_plan, given_inputs, store_path
+from orchestrator.cli.given import environment, existing_plan, given_inputs, store_path
+from orchestrator.cli.loading import loading_on_stderr
 from orchestrator.cli.printing import print_json, print_lines
 from orchestrator.errors import PlanError
 from orchestrator.plan.advice import notes, window_problems
 from orchestrator.plan.estimate import Estimate, estimate_workload
+from orchestrator.plan.learned import Learned
 from orchestrator.plan.load import load_plan
+from orchestrator.plan.loading import Texts
 from orchestrator.plan.schema import json_schema
-from orchestrator.plan.tokens import count_tokens
-from orchestrator.plan.workload import Chunk, ForEach, Group, Reduce, Workload
+from orchestrator.plan.tally import Tally
+from orchestrator.plan.workload import ForEach, Group, Reduce, Workload
+from orchestrator.store import StoredTexts
 
 UNPLANNED = (
     "no chunks yet: the model plans them from the request (`orchestrate plan` shows how); "
@@ -40,29 +44,32 @@ def check_plan(
 ) -> None:
     """Print what a plan would do, or raise `PlanError` with all its problems (printed here too with `as_json`)."""
     path = existing_plan(plan, commands=commands)
+    given = given_inputs(inputs, texts)
+    store = store_path(None)
     try:
-        workload = load_plan(
-            path, inputs=given_inputs(inputs, texts), root=root.absolute() if root else None, request_alone=True
-        )
+        with loading_on_stderr("auto", environment=environment()) as on_loading:
+            known = Texts(cache=StoredTexts(store), on_loading=on_loading)
+            root = root.absolute() if root else None
+            workload = load_plan(path, inputs=given, root=root, request_alone=True, texts=known)
+            record = checked_record(workload, known, learned=learned_so_far(workload, store=store))
     except PlanError as error:
         if as_json:
             print_json({"ok": False, "problems": [asdict(problem) for problem in error.problems]})
         raise
-    estimate = estimate_workload(
-        workload,
-        max_concurrency=workload.plan.limits.max_concurrency,
-        learned=learned_so_far(workload, store=store_path(None)),
-    )
-    problems = window_problems(workload, estimate)
-    if problems and as_json:
-        print_json({"ok": False, "problems": [asdict(problem) for problem in problems]})
-    if problems:
-        raise PlanError(problems)
-    record = plan_record(workload, estimate, here=Path.cwd())
     if as_json:
         print_json(record)
     else:
         print_lines(plan_lines(record))
+
+
+def checked_record(workload: Workload, known: Texts, *, learned: Learned) -> dict[str, Any]:
+    """The `plan_record` of a plan. Raises `PlanError` for prompts that fit no window."""
+    tally = Tally(replace(known, doing="estimating"))
+    limit = workload.plan.limits.max_concurrency
+    estimate = estimate_workload(workload, max_concurrency=limit, learned=learned, tally=tally)
+    if problems := window_problems(workload, estimate, tally=tally):
+        raise PlanError(problems)
+    return plan_record(workload, estimate, here=Path.cwd(), tally=tally)
 
 
 def print_schema() -> None:
@@ -70,8 +77,9 @@ def print_schema() -> None:
     print_json(json_schema())
 
 
-def plan_record(workload: Workload, estimate: Estimate, *, here: Path) -> dict[str, Any]:
+def plan_record(workload: Workload, estimate: Estimate, *, here: Path, tally: Tally) -> dict[str, Any]:
     """Everything `check --json` prints. Token counts are of plain text, before the model's own way of counting."""
+    tally.prepare(given.text for given in workload.inputs.values())
     levels = chunk_levels(workload)
     default = here / f"{workload.name}.result.{EXTENSIONS[workload.stitch_format]}"
     return {
@@ -84,6 +92,7 @@ def plan_record(workload: Workload, estimate: Estimate, *, here: Path) -> dict[s
             {
                 "id": chunk.id,
                 "group": chunk.group,
+                "keeps": chunk.keeping.so_far.kind if chunk.keeping is not None else "",
                 "level": levels[chunk.id],
                 "upstream": list(chunk.upstream),
                 "after": list(chunk.after),
@@ -97,10 +106,10 @@ def plan_record(workload: Workload, estimate: Estimate, *, here: Path) -> dict[s
         ],
         "groups": [_group_record(group, level=levels[group.id]) for group in workload.groups.values()],
         "inputs": [
-            {"name": given.name, "given": given.given, "path": given.path, **_size(given.text)}
+            {"name": given.name, "given": given.given, "path": given.path, **_size(given.text, tally)}
             for given in workload.inputs.values()
         ],
-        "context": _size(workload.context),
+        "context": _size(workload.context, tally),
         "estimate": {
             "calls": estimate.calls,
             "input_tokens": estimate.input_tokens,
@@ -111,7 +120,7 @@ def plan_record(workload: Workload, estimate: Estimate, *, here: Path) -> dict[s
             "time_s_high": estimate.time_s_high,
         },
         "warnings": [*estimate.warnings, *([UNPLANNED] if workload.to_be_planned else [])],
-        "notes": list(notes(workload, estimate)),
+        "notes": list(notes(workload, estimate, tally=tally)),
         "stitch": {"format": workload.stitch_format, "chunks": list(workload.stitch_chunks)},
         "output": str(workload.output or default),
     }
@@ -124,7 +133,12 @@ def plan_lines(record: dict[str, Any]) -> list[str]:
     later = ", more as answers come" if any(group["kind"] == "open" for group in record["groups"]) else ""
     lines = [f"{one_line(record['name'])}: {count(len(chunks), 'chunk')}{later} in {count(levels, 'level')}, {order}"]
     groups = {group["id"]: group for group in record["groups"]}
-    single = [{**chunk, "what": ""} for chunk in chunks if chunk["id"] not in groups and not chunk["group"]]
+    keeping = [chunk for chunk in chunks if chunk["keeps"]]
+    single = [
+        {**chunk, "what": "", "kept": [each["keeps"] for each in keeping if each["upstream"] == [chunk["id"]]]}
+        for chunk in chunks
+        if chunk["id"] not in groups and not chunk["group"] and not chunk["keeps"]
+    ]
     entries = sorted([*single, *groups.values()], key=lambda entry: entry["level"])
     width = max((len(entry["id"]) for entry in entries), default=0)
     lines += [f"  {entry['level']:>2}  {entry['id']:<{width}}  {_entry_text(entry)}" for entry in entries]
@@ -145,7 +159,7 @@ def chunk_levels(workload: Workload) -> dict[str, int]:
 
     That of a group is the highest of its chunks.
     """
-    waits_for = {chunk.id: {*chunk.upstream, *chunk.after, *_carried(chunk)} for chunk in workload.chunks.values()}
+    waits_for = {chunk.id: {*chunk.upstream, *chunk.after, *chunk.told_of} for chunk in workload.chunks.values()}
     for group in workload.groups.values():
         if isinstance(group, ForEach):
             over = {group.over} if group.over else set[str]()
@@ -156,10 +170,6 @@ def chunk_levels(workload: Workload) -> dict[str, int]:
         known = isinstance(group, ForEach) and group.members is not None
         levels[name] = (0 if known else 1) + max((levels[each] for each in waits_for[name]), default=0)
     return levels
-
-
-def _carried(chunk: Chunk) -> tuple[str, ...]:
-    return (chunk.carry.previous,) if chunk.carry is not None and chunk.carry.previous else ()
 
 
 def _group_record(group: Group, *, level: int) -> dict[str, Any]:
@@ -182,17 +192,20 @@ def _group_record(group: Group, *, level: int) -> dict[str, Any]:
         "model": prototype.model,
         "complexity": prototype.complexity,
         "timeout_s": prototype.timeout_s,
+        "kept": [each.so_far.kind for each in group.kept] if isinstance(group, ForEach) else [],
     }
 
 
 def _entry_text(entry: dict[str, Any]) -> str:
+    """An entry in a line; for each answer of a group that is kept there is one more call."""
     after = f", after {', '.join(entry['upstream'])}" if entry["upstream"] else ""
     text = f"{entry['model'] or 'default model'}, {entry['complexity']}, up to {entry['timeout_s']:g} s{after}"
-    return f"{entry['what']}; {text}" if entry["what"] else text
+    kept = f"; kept in a {' and a '.join(entry['kept'])}" if entry["kept"] else ""
+    return f"{entry['what']}; {text}{kept}" if entry["what"] else f"{text}{kept}"
 
 
-def _size(text: str) -> dict[str, int]:
-    return {"chars": len(text), "tokens": count_tokens(text) if text else 0}
+def _size(text: str, tally: Tally) -> dict[str, int]:
+    return {"chars": len(text), "tokens": tally.count(text) if text else 0}
 
 
 def _size_text(size: dict[str, Any]) -> str:

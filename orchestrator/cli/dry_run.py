@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,6 +45,7 @@ def outlook_record(outlook: Outlook) -> dict[str, Any]:
                         "runs": chunk.runs,
                         "why": chunk.why,
                         "known": chunk.known,
+                        "keeps": chunk.keeps,
                         "input_tokens": chunk.estimate.input_tokens,
                         "output_tokens": chunk.estimate.output_tokens,
                         "cost_usd_low": chunk.estimate.cost_usd_low,
@@ -120,9 +122,12 @@ def _entry_text(entry: EntryOutlook) -> str:
 
 def _counts_text(entry: EntryOutlook) -> str:
     """`runs: new`, `reused`, `60 run (58 new, 2 prompt changed), 3 reused`."""
-    running, reused = len(entry.running), len(entry.chunks) - len(entry.running)
+    runs = Counter(chunk.keeps for chunk in entry.running)
+    reused = sum(not chunk.runs and not chunk.keeps for chunk in entry.chunks)
+    running = runs.pop("", 0)
     if entry.kind == "chunk":
-        return f"runs: {one_line(next(iter(entry.reasons)))}" if running else "reused"
+        own = f"runs: {one_line(next(iter(entry.reasons)))}" if running else "reused"
+        return ", ".join([own, *(f"then to keep the {kind}" for kind in runs)])
     parts: list[str] = []
     if running:
         reasons = ", ".join(f"{number} {one_line(why)}" for why, number in entry.reasons.items())
@@ -131,6 +136,7 @@ def _counts_text(entry: EntryOutlook) -> str:
         )
     if reused:
         parts.append(f"{reused} reused")
+    parts += [f"{number} to keep the {kind}" for kind, number in runs.items()]
     text = ", ".join(parts) or "none"
     return f"a guess, known only at run time: {text}" if entry.open else text
 

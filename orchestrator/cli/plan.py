@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from orchestrator.api import PlanningResult, RunResult, aplan_request, arun_plan
 from orchestrator.cli.check import plan_lines, plan_record
 from orchestrator.cli.display.planned import planned_lines
-from orchestrator.cli.given import claude_path, existing_plan, given_inputs
+from orchestrator.cli.given import claude_path, environment, existing_plan, given_inputs, store_path
+from orchestrator.cli.loading import loading_on_stderr
 from orchestrator.cli.options import ProgressMode
 from orchestrator.cli.printing import print_error, print_exactly, print_lines
 from orchestrator.cli.run import NO_FILE, Session, WatchOptions, watch_all, watch_result
 from orchestrator.errors import PlanError, UsageError
 from orchestrator.plan.estimate import estimate_workload
 from orchestrator.plan.load import StdinText, load_plan
+from orchestrator.plan.loading import Texts
+from orchestrator.plan.tally import Tally
 from orchestrator.plan.workload import Workload
+from orchestrator.store import StoredTexts
 
 NAME_WORDS = 5
 NAME_CHARS = 40
@@ -50,7 +55,8 @@ def write_plan(options: PlanOptions, watch: WatchOptions, *, commands: Sequence[
         name = name_of(options.request)
         target = _target(watch.output, folder=Path(), name=name)
     else:
-        request = load_plan(file, inputs=inputs, root=options.root, request_alone=True)
+        with _known(watch) as known:
+            request = load_plan(file, inputs=inputs, root=options.root, request_alone=True, texts=known)
         if not request.to_be_planned:
             raise UsageError(f"{file} has chunks already, so there is nothing to plan; `orchestrate {file}` runs it")
         name = None
@@ -76,7 +82,7 @@ def write_plan(options: PlanOptions, watch: WatchOptions, *, commands: Sequence[
         print_exactly(result.to_yaml())
         return 0
     _write(target, result.to_yaml())
-    told = _told(result, target, options, inputs)
+    told = _told(result, target, options, inputs, watch)
     if watch.progress is ProgressMode.JSON:
         print_error("\n".join(told))
     else:
@@ -163,11 +169,21 @@ def _write(target: Path, text: str) -> None:
         ) from None
 
 
-def _told(result: PlanningResult, target: Path, options: PlanOptions, inputs: Inputs) -> list[str]:
+@contextlib.contextmanager
+def _known(watch: WatchOptions) -> Generator[Texts]:
+    """What loading a plan here is done with: what the store knows, and progress on stderr."""
+    wanted = "quiet" if watch.progress is ProgressMode.QUIET else "auto"
+    with loading_on_stderr(wanted, environment=environment()) as on_loading:
+        yield Texts(cache=StoredTexts(store_path(watch.store)), on_loading=on_loading)
+
+
+def _told(result: PlanningResult, target: Path, options: PlanOptions, inputs: Inputs, watch: WatchOptions) -> list[str]:
     """What the plan is, what it would cost, and how to run it."""
-    workload = load_plan(target, inputs=inputs, root=options.root)
-    estimate = estimate_workload(workload, max_concurrency=workload.plan.limits.max_concurrency)
-    record = plan_record(workload, estimate, here=Path.cwd())
+    with _known(watch) as known:
+        workload = load_plan(target, inputs=inputs, root=options.root, texts=known)
+        tally = Tally(replace(known, doing="estimating"))
+        estimate = estimate_workload(workload, max_concurrency=workload.plan.limits.max_concurrency, tally=tally)
+        record = plan_record(workload, estimate, here=Path.cwd(), tally=tally)
     words = ["orchestrate", str(target)]
     for flag, pairs in (("--input", options.inputs), ("--set", options.texts)):
         words += [word for pair in pairs for word in (flag, pair)]

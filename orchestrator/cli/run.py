@@ -25,6 +25,7 @@ from orchestrator.cli.dry_run import print_outlook
 from orchestrator.cli.given import claude_path, environment, existing_plan, existing_store, given_inputs, store_path
 from orchestrator.cli.going_on import command_to_go_on, past_of, resume_command, whole_command
 from orchestrator.cli.interrupts import stop_on_signals
+from orchestrator.cli.loading import loading_on_stderr
 from orchestrator.cli.options import OutlookFormat, ProgressMode
 from orchestrator.cli.printing import print_error, print_exactly
 from orchestrator.cli.sampled import sample_lines
@@ -104,6 +105,7 @@ class Session:
             "max_cost_usd": watch.max_cost_usd,
             "force": watch.force,
             "control": self.control,
+            "on_loading": self.relay.loading,
         }
         if watch.wait_for_limits is not None:
             options["wait_for_limits"] = watch.wait_for_limits
@@ -159,7 +161,9 @@ def forecast_plan_file(
     plan = existing_plan(options.plan, commands=commands)
     chosen = _chosen(options, given_inputs(options.inputs, options.texts))
     asked: ApiOptions = {**chosen, **_forecast_options(watch)}
-    found = forecast_plan(plan, **asked)
+    with loading_on_stderr(watch.progress, environment=environment()) as on_loading:
+        asked["on_loading"] = on_loading
+        found = forecast_plan(plan, **asked)
     print_outlook(found, form=form or OutlookFormat.TEXT)
 
 

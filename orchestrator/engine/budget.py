@@ -5,13 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 
-def above_limit(cost_usd_high: float, *, limit_usd: float | None) -> tuple[str, ...]:
-    """The warning that a run may cost more than it is allowed to, or nothing."""
-    if limit_usd is None or cost_usd_high <= limit_usd:
-        return ()
-    return (f"it may cost ${cost_usd_high:.2f}, more than the limit of ${limit_usd:.2f}",)
-
-
 class Budget:
     """Keeps a run's cost below `max_cost_usd` (None: no bound), by at most what is in flight.
 
@@ -42,8 +35,10 @@ class Budget:
     def _expected_of(self, chunk_id: str) -> float:
         """A repair is taken for what it repairs, a chunk that became known only now for the first of its group."""
         of = chunk_id.partition(".repair")[0]
-        entry = of.partition("[")[0]
-        alike = (self._expected.get(name) for name in (chunk_id, of, f"{entry}[1]", f"{entry}[1.1]", entry))
+        entry, _, rest = of.partition("[")
+        keeper = rest.partition("]")[2]
+        names = (chunk_id, of, f"{entry}[1]{keeper}", f"{entry}[1]", f"{entry}[1.1]", entry)
+        alike = (self._expected.get(name) for name in names)
         return next((each for each in alike if each is not None), 0.0)
 
     def reserve(self, chunk_id: str) -> None:

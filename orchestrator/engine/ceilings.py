@@ -44,7 +44,7 @@ def halves(chunk: Chunk) -> list[Chunk]:
     else:
         half = count_tokens(item.text) // 2 + 1
         pieces = split_text(item.text, mode="markdown", max_tokens=max(1, half))
-        items = [replace(item, text=piece.text) for piece in pieces]
+        items = [replace(item, text=piece.text, tokens=piece.tokens) for piece in pieces]
     if len(items) < 2:
         return []
     return [
@@ -67,6 +67,6 @@ def _half_batches(item: Item) -> list[Item]:
         return []
     halves = (slice(None, middle), slice(middle, None))
     return [
-        replace(item, text="\n".join(lines[half]), rows=item.rows[half], source=", ".join(item.rows[half]))
+        replace(item, text="\n".join(lines[half]), tokens=None, rows=item.rows[half], source=", ".join(item.rows[half]))
         for half in halves
     ]

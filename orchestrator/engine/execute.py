@@ -27,7 +27,7 @@ from orchestrator.engine.pace import Pace
 from orchestrator.engine.policy import OVERLOADS, TIMEOUTS, GiveUp, Pause, Retry, StopClass, StopRun, react
 from orchestrator.engine.progress import ProgressMeter
 from orchestrator.engine.reuse import ReuseRules
-from orchestrator.engine.schedule import FinalStatus, Schedule
+from orchestrator.engine.schedule import FinalStatus, Schedule, Skip
 from orchestrator.engine.unfolding import Unfolding
 from orchestrator.errors import StoreError
 from orchestrator.plan.values import RenderTooLarge
@@ -186,6 +186,9 @@ class Executor:
                 self._fail(chunk_id, FailureClass.TOO_LONG.value, reason)
         elif self._unfolding.is_split(node_id):
             self._join(node_id)
+        elif because := self._unfolding.nothing_to_keep(node_id):
+            self._ledger.skipped(Skip(node_id, because))
+            self._finish(node_id, "skipped")
         else:
             try:
                 self._lookup.begin(node_id)

@@ -15,8 +15,9 @@ from typing import Protocol
 from orchestrator.engine.merging import SHRINKS, Sized, cut_to_fit, pack
 from orchestrator.engine.render import Known
 from orchestrator.engine.schedule import FinalStatus, Node, OnMissing
-from orchestrator.plan.pieces import answer_items, pair_chunks, piece_chunks
-from orchestrator.plan.sampling import item_size, spread
+from orchestrator.plan.continuity import with_keepers
+from orchestrator.plan.pieces import answer_items, chained, pair_chunks, piece_chunks
+from orchestrator.plan.sampling import sampled
 from orchestrator.plan.tokens import count_tokens
 from orchestrator.plan.values import Answer, Gap
 from orchestrator.plan.workload import Chunk, ForEach, Group, Part, Reduce, Workload
@@ -112,8 +113,8 @@ class Groups:
     def node(self, chunk: Chunk, *, duration_s: float = 1.0) -> Node:
         """The schedule's node of a chunk; a last merge waits for the levels before it."""
         upstream: dict[str, OnMissing] = dict(chunk.on_missing)
-        if chunk.carry is not None and chunk.carry.previous:
-            upstream.setdefault(chunk.carry.previous, "gap")
+        for each in chunk.told_of:
+            upstream.setdefault(each, "gap")
         if isinstance(self._groups.get(chunk.id), Reduce):
             upstream[f"{chunk.id}[*1]"] = "skip"
         return Node(id=chunk.id, order=chunk.order, upstream=upstream, after=chunk.after, duration_s=duration_s)
@@ -153,10 +154,12 @@ class Groups:
         else:
             chunks = piece_chunks(group, answer_items(group.over, self._ledger.answers[group.over]))
             if group.sample:
-                chunks = [chunks[at] for at in spread([item_size(chunk) for chunk in chunks], group.sample)]
+                chunks = chained(group, sampled(chunks, group.sample))
         self._members[group.id] = tuple(chunk.id for chunk in chunks)
+        chunks = with_keepers(chunks, group.kept)
         self._chunks.update({chunk.id: chunk for chunk in chunks})
-        return Step(chunks=chunks, extend={group.id: dict.fromkeys(self._members[group.id], "gap")})
+        # Whoever is told of a group waits for what its answers were kept in, too.
+        return Step(chunks=chunks, extend={group.id: dict.fromkeys((chunk.id for chunk in chunks), "gap")})
 
     def _merge(self, group: Reduce, level: int) -> Step:
         """Make the merges of one level, or the last one when all that is left fits into it."""

@@ -158,7 +158,8 @@ class Lookup:
 
     def _inputs_of(self, chunk: Chunk) -> list[str]:
         """The chunks whose answers the prompt holds: of a group its members, of a merge its parts."""
-        members = [each for name in chunk.upstream for each in (self._known.members(name) or (name,))]
+        names = (*chunk.upstream, *chunk.told_of)
+        members = [each for name in names for each in (self._known.members(name) or (name,))]
         return list(dict.fromkeys([*(part.chunk_id for part in chunk.parts), *members]))
 
     def _is_new(self, chunk_id: str) -> bool:

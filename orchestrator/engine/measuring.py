@@ -7,6 +7,7 @@ from functools import partial
 
 from orchestrator.engine.journal import Journal
 from orchestrator.errors import OrchestrateError
+from orchestrator.plan.continuity import keeper_recipes
 from orchestrator.plan.counts import OVERHEAD_TOKENS
 from orchestrator.plan.learned import Call, Learned, cost_factor, fit_tokens
 from orchestrator.plan.prices import price_table
@@ -77,6 +78,7 @@ def learn(connection: Connection, workload: Workload, *, runner: str) -> Learned
     }
     recipes = {chunk.recipe for chunk in workload.chunks.values()}
     recipes |= {group.prototype.recipe for group in workload.groups.values()}
+    recipes |= {recipe for group in workload.groups.values() for recipe in keeper_recipes(group)}
     found = answers_by_recipe(connection, recipes, runner=runner, limit=READ_CALLS)
     return Learned(
         tokens={model: fit for model, fit in fits.items() if fit is not None},

@@ -18,7 +18,8 @@ class ChunkOutlook:
     """One chunk. `entry` is what stands in the plan: the chunk itself, or the group that it belongs to.
 
     `runs` is False when a stored answer will be reused; `why` says why it runs, and is empty when it does not.
-    `known` is False for a chunk that only the run will tell of: a guess. The estimate is that of one call, tokens in
+    `known` is False for a chunk that only the run will tell of: a guess. `keeps` is what a keeper keeps: summary,
+    glossary. The estimate is that of one call, tokens in
     the model's own count.
     """
 
@@ -28,6 +29,7 @@ class ChunkOutlook:
     why: str
     known: bool
     estimate: ChunkEstimate
+    keeps: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +37,8 @@ class EntryOutlook:
     """One entry of the plan: a chunk, or a group with all its chunks.
 
     `kind` is chunk, for_each or reduce. `needs` are the entries that it waits for. `open`: how many chunks it has is
-    known only at run time, those told here are a guess. `reasons` counts its chunks that run by why they do.
+    known only at run time, those told here are a guess. `reasons` counts its chunks that run by why they do, keepers
+    left out.
     """
 
     id: str
@@ -79,7 +82,13 @@ def outlook(workload: Workload, *, forecast: Forecast, estimate: Estimate, rules
         elif chunk is not None:
             why = _why(chunk, workload, forecast, rules)
         told = ChunkOutlook(
-            id=name, entry=entry, runs=name not in reusable, why=why, known=chunk is not None, estimate=each
+            id=name,
+            entry=entry,
+            runs=name not in reusable,
+            why=why,
+            known=chunk is not None,
+            estimate=each,
+            keeps=estimate.keeps.get(name, ""),
         )
         chunks.setdefault(entry, []).append(told)
     needs = entry_needs(workload.chunks, workload.groups)
@@ -105,7 +114,7 @@ def _entry(
     kind = "chunk" if group is None else "for_each" if isinstance(group, ForEach) else "reduce"
     reasons: dict[str, int] = {}
     for chunk in chunks:
-        if chunk.runs:
+        if chunk.runs and not chunk.keeps:
             reasons[chunk.why] = reasons.get(chunk.why, 0) + 1
     if isinstance(group, Reduce):
         is_open = not (all(chunk.known for chunk in chunks) and _is_there(group.over, workload, forecast))
@@ -120,7 +129,8 @@ def _why(chunk: Chunk, workload: Workload, forecast: Forecast, rules: ReuseRules
         return refusal
     earlier = forecast.earlier.get(chunk.id)
     prospect = forecast.prospects.get(chunk.id)
-    upstream = _chunks_of(chunk.upstream, workload)
+    names = tuple(dict.fromkeys((*chunk.upstream, *chunk.told_of)))
+    upstream = _chunks_of(names, workload)
     if prospect is not None:
         changed = [each for each in upstream if _has_changed(each, forecast)]
         return reason_to_run(
@@ -132,7 +142,7 @@ def _why(chunk: Chunk, workload: Workload, forecast: Forecast, rules: ReuseRules
     if earlier is None or earlier.recipe != chunk.recipe:
         return reason_to_run(chunk, fingerprint="", earlier=earlier, changed_upstream=())
     # A group's chunks have one reason, whichever piece of the other each waits for.
-    waits = dict.fromkeys(entry_of(each) for each in chunk.upstream if not _is_there(each, workload, forecast))
+    waits = dict.fromkeys(entry_of(each) for each in names if not _is_there(each, workload, forecast))
     return f"upstream runs: {', '.join(waits)}" if waits else "its prompt is known only at run time"
 
 

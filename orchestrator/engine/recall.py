@@ -15,9 +15,10 @@ from orchestrator.engine.stitch import Stitched, combining, stitch, stitch_plain
 from orchestrator.engine.stitch_json import Combining
 from orchestrator.errors import PlanChangedError
 from orchestrator.plan.load import StdinText, load_plan
+from orchestrator.plan.loading import Texts
 from orchestrator.plan.sampling import part_of
 from orchestrator.plan.workload import Workload
-from orchestrator.store import ChunkRecord, RunRecord, Store
+from orchestrator.store import ChunkRecord, RunRecord, Store, StoredTexts
 
 
 def stitch_record(workload: Workload) -> dict[str, Any]:
@@ -51,7 +52,7 @@ def recall_result(store: Store, run_id: str) -> Stitched | None:
     gaps = {chunk.chunk_id: _reason(chunk) for chunk in chunks if chunk.chunk_id not in answers}
     kept = record.options["stitch"]
     if kept["template"]:
-        workload = reload_workload(record)
+        workload = reload_workload(record, Texts(cache=StoredTexts(store.path)))
         return stitch(workload, known_from(workload, answers=answers, gaps=gaps))
     ids = [chunk.chunk_id for chunk in chunks]
 
@@ -64,7 +65,7 @@ def recall_result(store: Store, run_id: str) -> Stitched | None:
     return stitch_plainly(kept["chunks"], kept["format"], answers=answers, gaps=gaps, members=members, rule=rule)
 
 
-def reload_workload(record: RunRecord) -> Workload:
+def reload_workload(record: RunRecord, texts: Texts | None = None) -> Workload:
     """What the run was begun with, selection included, read again from its files.
 
     Raises `PlanChangedError` when any of it changed since, and `PlanError` when it cannot be read any more.
@@ -79,6 +80,7 @@ def reload_workload(record: RunRecord) -> Workload:
         root=Path(kept["root"]) if kept["root"] else None,
         base_dir=Path(record.base_dir) if record.base_dir else None,
         request_alone=bool(kept.get("planning")),
+        texts=texts,
     )
     changed = _changes(record, workload)
     if changed:

@@ -7,12 +7,22 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from orchestrator.plan.continuity import keeper_id
+from orchestrator.plan.tokens import head_lines, head_tokens
 from orchestrator.plan.values import FILTERS, Answer, Answers, Element, Gap, Items, Value, without_marks
-from orchestrator.plan.workload import Chunk, ForEach, Group, Item, Part, Workload
+from orchestrator.plan.workload import Chunk, ForEach, Group, Item, Keeping, Kept, KeptKind, Part, Workload
 from orchestrator.prompt_texts import fill, prompt_text
 
 FINGERPRINT_VERSION = 1
 """Part of every fingerprint; raised when what a fingerprint covers changes."""
+
+WORDS_OF_100_TOKENS = 60
+"""What a keeper is asked to write: plain English has 75, names and other languages fewer."""
+
+MAX_GAPS = 3
+"""Answers that a summary does not cover and a prompt names; of more of them it helps nobody to read."""
+
+_CUTS: dict[KeptKind, Callable[[str, int], str]] = {"summary": head_tokens, "glossary": head_lines}
 
 
 def system_prompt(workload: Workload) -> str:
@@ -54,6 +64,31 @@ class Known:
         members = self.members(name)
         return self.one(name) if members is None else Answers(tuple(self._element(each, group) for each in members))
 
+    def so_far(self, kept: Kept) -> str:
+        """A running summary or glossary within its budget, and what it does not cover; "" where there is none.
+
+        Where a keeper has no answer, what the one before it wrote stands, and the gap is named: at most the last few,
+        so that a prompt is bounded whatever fails.
+        """
+        gaps: list[str] = []
+        text = ""
+        name = kept.keeper
+        while name:
+            group = self.groups.get(name)
+            if isinstance(group, ForEach):
+                members = self.members(name)
+                before = next(each.so_far for each in group.kept if each.so_far.kind == kept.kind)
+                name = keeper_id(members[-1], kept.kind) if members else before.keeper
+                continue
+            if name in self.answers:
+                text = str(Answer(name, _CUTS[kept.kind](self.answers[name], kept.max_tokens)))
+                break
+            keeping = self.chunks[name].keeping
+            assert keeping is not None, "only keepers are kept"
+            gaps.append(str(self.one(name if keeping.of in self.answers else keeping.of)))
+            name = keeping.so_far.keeper
+        return "\n\n".join(each for each in (text, "\n".join(reversed(gaps[:MAX_GAPS]))) if each)
+
     def _element(self, chunk_id: str, group: ForEach) -> Element:
         chunk = self.chunks.get(chunk_id)
         item = item_values(chunk.item, self) if chunk is not None and chunk.item is not None else {}
@@ -93,6 +128,8 @@ def item_values(item: Item, known: Known) -> dict[str, Value]:
 
 def render_prompt(chunk: Chunk, workload: Workload, *, inputs: Mapping[str, Value], known: Known) -> str:
     """The chunk's prompt. Raises `RenderTooLarge`."""
+    if chunk.keeping is not None:
+        return _keeping_prompt(chunk.keeping, known)
     values: dict[str, object] = {
         "chunks": {name: known.value(name) for name in chunk.references},
         "inputs": inputs,
@@ -107,14 +144,32 @@ def render_prompt(chunk: Chunk, workload: Workload, *, inputs: Mapping[str, Valu
 
 
 def _carried(chunk: Chunk, known: Known) -> str:
-    """What stands in front of the prompt: the end of the answer before, or nothing for the first."""
-    if chunk.carry is None or not chunk.carry.previous:
+    """What stands in front of the prompt: what was kept so far, then the end of the answer before."""
+    carry = chunk.carry
+    if carry is None:
         return ""
-    before = known.value(chunk.carry.previous)
-    if isinstance(before, Answers):
-        before = Answer(chunk.carry.previous, str(FILTERS["raw"].apply(before)))
-    tail = FILTERS["tail"].apply(before, chunk.carry.tail_tokens)
-    return fill(prompt_text("carry-tail"), {"text": str(tail)}) + "\n\n"
+    parts: list[str] = []
+    so_far = known.so_far(carry.kept) if carry.kept is not None else ""
+    if carry.kept is not None and so_far:
+        parts.append(fill(prompt_text(f"carry-{carry.kept.kind}"), {"text": so_far}))
+    if carry.previous:
+        before = known.value(carry.previous)
+        if isinstance(before, Answers):
+            before = Answer(carry.previous, str(FILTERS["raw"].apply(before)))
+        tail = FILTERS["tail"].apply(before, carry.tail_tokens)
+        parts.append(fill(prompt_text("carry-tail"), {"text": str(tail)}))
+    return "".join(f"{part}\n\n" for part in parts)
+
+
+def _keeping_prompt(keeping: Keeping, known: Known) -> str:
+    """What a keeper is asked: never longer than its budget and one answer, beside the words of the task."""
+    kept = keeping.so_far
+    values = {
+        "so_far": known.so_far(kept) or prompt_text("keep-nothing"),
+        "answer": str(known.one(keeping.of)),
+        "words": str(kept.max_tokens * WORDS_OF_100_TOKENS // 100),
+    }
+    return fill(prompt_text(f"keep-{kept.kind}"), values)
 
 
 def stitch_values(workload: Workload, known: Known) -> dict[str, object]:

@@ -5,32 +5,30 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
 from orchestrator.engine.assembly import assemble_executor
-from orchestrator.engine.budget import above_limit
 from orchestrator.engine.delivery import Delivery
+from orchestrator.engine.estimating import make_estimate, warnings_of
 from orchestrator.engine.execute import Executor
-from orchestrator.engine.forecast import Forecast, forecast
 from orchestrator.engine.gate import pause_left_by
 from orchestrator.engine.groups import Groups, new_record
 from orchestrator.engine.journal import Journal, Observer
 from orchestrator.engine.ledger import Ledger
-from orchestrator.engine.measuring import learn
+from orchestrator.engine.look_ahead import LookAhead
 from orchestrator.engine.output import check_output
 from orchestrator.engine.policy import StopClass
 from orchestrator.engine.result import RunResult, make_result, run_status
 from orchestrator.engine.review import Review
 from orchestrator.engine.settings import RunSettings, Surroundings
-from orchestrator.errors import OrchestrateError, RunnerUnavailableError, StoreError
+from orchestrator.errors import LoadingStoppedError, OrchestrateError, RunnerUnavailableError, StoreError
 from orchestrator.events import RunEstimated, RunFinished, RunResumed, RunReviewed, RunStarted, RunStatus
-from orchestrator.plan.estimate import TOTALS, Estimate, estimate_workload
-from orchestrator.plan.learned import NOTHING_LEARNED
+from orchestrator.plan.estimate import TOTALS, ChunkEstimate
 from orchestrator.plan.workload import Chunk, Workload
 from orchestrator.runners.base import RunnerInfo
-from orchestrator.store import ChunkRecord, Connection, RunRecord, Writes
+from orchestrator.store import ChunkRecord, RunRecord, Writes
 from orchestrator.store.thread import StoreThread
 
 
@@ -65,7 +63,7 @@ class RunSession:
         self._stop: tuple[StopClass, str] = ("", "")
         self._opened = False
         self._login = ""
-        self._learned = NOTHING_LEARNED
+        self._expected: Mapping[str, ChunkEstimate] = {}
 
     async def start(self) -> None:
         """Check all that can be checked, get the runner ready if anything has to be asked, and begin the run.
@@ -79,7 +77,8 @@ class RunSession:
             check_output(self._settings.output, written=store.output_hashes, force=force, failed_rows=rows)
         own = {chunk.chunk_id: chunk for chunk in store.chunks(self.run_id)} if self._resumed else {}
         self._earlier_events = store.events(self.run_id) if self._resumed else []
-        self._forecast = await asyncio.to_thread(self._make_forecast, own)
+        self._ahead = LookAhead(self._workload, settings=self._settings, surroundings=self._with)
+        self._forecast, self._learned = await asyncio.to_thread(self._ahead.of_run, self.run_id, own)
         if not self._forecast.complete:
             await self._open_runner()
         self._thread = store.start_thread()
@@ -109,6 +108,7 @@ class RunSession:
         )
         self._review = Review(self._workload, self._groups.known)
         self._announce(records)
+        self._keep_known()
         await self._journal.flush()
 
     async def _open_runner(self) -> None:
@@ -159,55 +159,28 @@ class RunSession:
         if self._executor is not None:
             self._executor.store_failed(error)
 
-    def _make_forecast(self, own: Mapping[str, ChunkRecord]) -> Forecast:
-        earlier = own or {
-            chunk.chunk_id: chunk
-            for chunk in self._with.store.previous_chunks(name=self._workload.name, before=self.run_id)
-        }
-
-        def question(connection: Connection) -> Forecast:
-            self._learned = learn(connection, self._workload, runner=self._with.runner.kind)
-            return self._look_ahead(connection, self._workload, own=own, earlier=earlier)
-
-        return self._with.store.ask(question)
-
-    def _look_ahead(
-        self,
-        connection: Connection,
-        workload: Workload,
-        *,
-        own: Mapping[str, ChunkRecord],
-        earlier: Mapping[str, ChunkRecord],
-    ) -> Forecast:
-        return forecast(
-            connection,
-            workload,
-            runner=self._with.runner.kind,
-            rules=self._settings.rules,
-            own=own,
-            earlier=earlier,
-            now_s=self._with.clock.epoch_s(),
-        )
-
     async def estimate(self) -> None:
         """Tell what the run will take, and ask for consent; afterwards chunks may start."""
-        self._estimate: Estimate = await asyncio.to_thread(
-            estimate_workload,
-            self._forecast.ahead,
-            reusable=self._forecast.reusable,
-            max_concurrency=self._settings.max_concurrency,
-            learned=self._learned,
-        )
-        told: dict[str, Any] = {name: getattr(self._estimate, name) for name in TOTALS}
-        over = above_limit(self._estimate.cost_usd_high, limit_usd=self._settings.max_cost_usd)
-        told |= {"login": self._login, "warnings": (*self._estimate.warnings, *over)}
+        try:
+            estimate = await make_estimate(self._forecast, self._settings, self._with, learned=self._learned)
+        except LoadingStoppedError:
+            # The run has begun: it stops as it would a moment later, and nothing starts.
+            return
+        self._expected = estimate.chunks
+        self._keep_known()
+        told: dict[str, Any] = {name: getattr(estimate, name) for name in TOTALS}
+        told |= {"login": self._login, "warnings": warnings_of(estimate, max_cost_usd=self._settings.max_cost_usd)}
         told["planning"] = self._workload.to_be_planned
         self._journal.append(RunEstimated, **told)
         await self._journal.flush()
-        if self._estimate.calls and self._with.confirm is not None:
+        if estimate.calls and self._with.confirm is not None:
             shown = RunEstimated(run_id=self.run_id, seq=0, at=self._with.clock.iso(), **told)
             if not self._with.confirm(shown):
                 self._stop = ("stopped", "declined before anything was paid")
+
+    def _keep_known(self) -> None:
+        if (writing := self._with.known.writing()) is not None:
+            self._journal.do(writing)
 
     async def execute(self) -> None:
         """Run what can run; returns when all is done or the run has to stop. Raises `StoreError`."""
@@ -220,7 +193,7 @@ class RunSession:
 
     async def _make_executor(self) -> Executor:
         await self._delivery.begin()
-        expected = self._estimate.chunks
+        expected = self._expected
         self._ledger.charge_lost({name: each.cost_usd for name, each in expected.items()})
         return assemble_executor(
             self._workload,
@@ -259,17 +232,13 @@ class RunSession:
 
     async def _can_ask(self, chunks: Sequence[Chunk]) -> bool:
         """Whether the runner is ready, or need not be: one that had nothing to ask so far was not opened."""
-        if self._opened or await self._journal.ask(partial(self._are_known, chunks)):
+        if self._opened or await self._journal.ask(partial(self._ahead.are_known, chunks)):
             return True
         try:
             await self._open_runner()
         except RunnerUnavailableError as error:
             self._stop = ("environment", str(error))
         return self._opened
-
-    def _are_known(self, chunks: Sequence[Chunk], connection: Connection) -> bool:
-        known = replace(self._workload, chunks={chunk.id: chunk for chunk in chunks}, groups={})
-        return self._look_ahead(connection, known, own={}, earlier={}).complete
 
     def _status(self) -> RunStatus:
         remaining = (*self._review.remaining, *self._delivery.stitched.problems)

@@ -10,9 +10,10 @@ from orchestrator.engine.clock import Clock
 from orchestrator.engine.control import RunControl
 from orchestrator.engine.gate import Bounds
 from orchestrator.engine.reuse import ReuseRules
+from orchestrator.engine.watch import Watch
 from orchestrator.events import RunEstimated
 from orchestrator.runners.base import Runner
-from orchestrator.store import Store
+from orchestrator.store import Store, StoredTexts
 
 Confirm = Callable[[RunEstimated], bool]
 """Asked once before the first call, in the event loop's thread; False stops the run before anything is paid."""
@@ -35,10 +36,12 @@ class RunSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What a run works with."""
+    """What a run works with. `known` is what need not be found out of its texts, `watch` watches over finding it."""
 
     store: Store
     runner: Runner
     control: RunControl
     clock: Clock
     confirm: Confirm | None
+    known: StoredTexts
+    watch: Watch

@@ -29,6 +29,11 @@ class Unfolding:
         """Whether a node of the schedule is no chunk."""
         return self._groups.is_virtual(node_id)
 
+    def nothing_to_keep(self, chunk_id: str) -> str:
+        """For a keeper the chunk whose answer it was to keep, when that has none; else ""."""
+        keeping = self._groups.known.chunks[chunk_id].keeping
+        return keeping.of if keeping is not None and keeping.of not in self._ledger.answers else ""
+
     def open(self, node_id: str) -> Mapping[str, str]:
         """A virtual node is ready: take in what became known. Returns the chunks that cannot run, with the reason."""
         step = self._groups.step(node_id)

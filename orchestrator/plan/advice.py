@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 from orchestrator.errors import Problem
 from orchestrator.plan.estimate import Estimate
 from orchestrator.plan.naming import Reference
 from orchestrator.plan.prices import Price, price_table
-from orchestrator.plan.tokens import count_tokens
+from orchestrator.plan.tally import Tally
 from orchestrator.plan.workload import Chunk, ForEach, Reduce, Workload
 
 ONE_CALL_OUTPUT = 4000
 """Tokens that a model writes well in one go; what is asked for in many parts is rarely meant to be shorter."""
 
+Count = Callable[[str], int]
+
 _NAMED = 3
 """Chunks that are named before they are only counted."""
 
 
-def window_problems(workload: Workload, estimate: Estimate) -> list[Problem]:
+def window_problems(workload: Workload, estimate: Estimate, *, tally: Tally | None = None) -> list[Problem]:
     """The chunks whose prompt can not fit their model's window, even when every answer in it were empty."""
+    count = (tally or Tally()).count
     found: list[Problem] = []
     for chunk in workload.chunks.values():
         price = _price(chunk.model)
         if estimate.chunks[chunk.id].input_tokens <= price.window:
             continue
-        tokens = count_tokens(workload.context) + _certain_tokens(chunk, workload)
+        tokens = count(workload.context) + _certain_tokens(chunk, workload, count)
         if tokens > price.window:
             name = chunk.model or "the default model"
             message = f"the prompt of `{chunk.id}` has {tokens:,} tokens or more, and {name} takes {price.window:,}"
@@ -35,35 +38,35 @@ def window_problems(workload: Workload, estimate: Estimate) -> list[Problem]:
     return found
 
 
-def notes(workload: Workload, estimate: Estimate) -> tuple[str, ...]:
+def notes(workload: Workload, estimate: Estimate, *, tally: Tally | None = None) -> tuple[str, ...]:
     """What could be better about a plan that can run, a sentence each."""
     return (
-        *_one_call(workload, estimate),
+        *_one_call(workload, estimate, tally or Tally()),
         *_moving_numbers(workload),
         *_bad_cuts(workload),
         *_nameless_records(workload),
     )
 
 
-def _certain_tokens(chunk: Chunk, workload: Workload) -> int:
+def _certain_tokens(chunk: Chunk, workload: Workload, count: Count) -> int:
     """Tokens (`cl100k_base`, which counts fewer than any model) of all that is known of a prompt before the run."""
-    return count_tokens(chunk.template.source) + sum(
-        _certain(reference, chunk, workload) for reference in chunk.template.references
+    return count(chunk.template.source) + sum(
+        _certain(reference, chunk, workload, count) for reference in chunk.template.references
     )
 
 
-def _certain(reference: Reference, chunk: Chunk, workload: Workload) -> int:
+def _certain(reference: Reference, chunk: Chunk, workload: Workload, count: Count) -> int:
     text = ""
     if reference.namespace == "inputs":
         text = workload.inputs[reference.name].text
     elif reference.namespace == "item" and chunk.item is not None:
         kind = reference.name.partition(".")[0]
         text = "" if kind in ("row", "chunks", "index", "count") else str(getattr(chunk.item, kind) or "")
-    tokens = count_tokens(text)
+    tokens = count(text)
     return tokens if reference.max_tokens is None else min(tokens, reference.max_tokens)
 
 
-def _one_call(workload: Workload, estimate: Estimate) -> Iterator[str]:
+def _one_call(workload: Workload, estimate: Estimate, tally: Tally) -> Iterator[str]:
     models = {chunk.model for chunk in workload.chunks.values()}
     if estimate.calls < 2 or len(models) != 1 or estimate.output_tokens >= ONE_CALL_OUTPUT:
         return
@@ -71,7 +74,8 @@ def _one_call(workload: Workload, estimate: Estimate) -> Iterator[str]:
     price = _price(model)
     texts = {each.text for each in workload.inputs.values()} | {workload.context}
     texts |= {chunk.template.source for chunk in workload.chunks.values()}
-    if sum(map(count_tokens, texts)) * price.token_factor <= price.window / 2:
+    tally.prepare(texts)
+    if sum(map(tally.count, texts)) * price.token_factor <= price.window / 2:
         yield f"all of this fits one call to {model or 'the default model'}: a plan of one chunk may do"
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.plan.answer_form import AnswerForm
+from orchestrator.plan.continuity import Continuity, follow, with_keepers
 from orchestrator.plan.draft import ChunkDraft, TemplateDraft
 from orchestrator.plan.grouping import GroupFacts
 from orchestrator.plan.model import TIMEOUT_S, ChunkSpec, OnMissing, Plan
@@ -35,27 +36,36 @@ def build_chunks(plan: Plan, drafts: Sequence[ChunkDraft], facts: Mapping[str, G
     plain: dict[str, Chunk] = {}
     groups: dict[str, Group] = {}
     seen: Counter[str] = Counter()
+    shown = {spec.id: _shown_whole(draft) for spec, draft in zip(plan.chunks, drafts, strict=True)}
+    continuity = follow(plan, facts=facts, shown=shown)
     before = ""
     for at, (spec, draft) in enumerate(zip(plan.chunks, drafts, strict=True)):
         assert draft.prompt is not None, "a prompt that cannot be read is a problem"
         form = _form(draft, facts.get(spec.id))
         chunk = replace(_chunk(plan, spec, draft.prompt, facts, seen, form), order=(at,))
         if spec.for_each is not None:
-            groups[spec.id] = _for_each(chunk, spec, facts[spec.id], in_order=plan.mode == "sequence")
+            groups[spec.id] = _for_each(chunk, spec, facts[spec.id], plan=plan, continuity=continuity)
         elif spec.reduce is not None:
             last = _chunk(plan, spec, draft.final, facts, seen, form) if draft.final is not None else chunk
             groups[spec.id] = _reduce(chunk, replace(last, order=(at,)), spec)
         else:
-            plain[spec.id] = _carrying(chunk, spec, previous=before)
+            plain[spec.id] = _carrying(chunk, spec, continuity, previous=before)
         before = spec.id
-    built = _assembled(plan, plain, groups, facts)
+    built = _assembled(plan, plain, groups, facts, continuity)
     return built if plan.mode != "sequence" else Built(*in_plan_order(built.chunks, built.groups))
 
 
 def _assembled(
-    plan: Plan, plain: Mapping[str, Chunk], groups: dict[str, Group], facts: Mapping[str, GroupFacts]
+    plan: Plan,
+    plain: Mapping[str, Chunk],
+    groups: dict[str, Group],
+    facts: Mapping[str, GroupFacts],
+    continuity: Continuity,
 ) -> Built:
-    """The chunks in plan order; a group that others are paired with is taken apart before these."""
+    """The chunks in plan order, each with what keeps its answer.
+
+    A group that others are paired with is taken apart before these.
+    """
     pieces: dict[str, list[Chunk]] = {}
     for name in sorted(facts, key=lambda name: len(facts[name].lineage)):
         group, known = groups[name], facts[name]
@@ -68,26 +78,26 @@ def _assembled(
     for spec in plan.chunks:
         group = groups.get(spec.id)
         if isinstance(group, Reduce):
-            chunks[spec.id] = group.last
-        elif group is None:
-            chunks[spec.id] = plain[spec.id]
+            own: Sequence[Chunk] = (group.last,)
         else:
-            chunks |= {chunk.id: chunk for chunk in pieces.get(spec.id, ())}
+            own = pieces.get(spec.id, ()) if group is not None else (plain[spec.id],)
+        chunks |= {chunk.id: chunk for chunk in with_keepers(own, continuity.kept.get(spec.id, ()))}
     return Built(chunks, groups)
 
 
-def _for_each(prototype: Chunk, spec: ChunkSpec, facts: GroupFacts, *, in_order: bool) -> ForEach:
+def _for_each(prototype: Chunk, spec: ChunkSpec, facts: GroupFacts, *, plan: Plan, continuity: Continuity) -> ForEach:
     assert spec.for_each is not None
     return ForEach(
         id=spec.id,
-        prototype=replace(_carrying(prototype, spec, previous=""), group=spec.id),
+        prototype=replace(_carrying(prototype, spec, continuity, previous=""), group=spec.id),
         members=None,
         over=spec.for_each.chunk or "",
         paired=bool(facts.lineage),
         labelled=facts.labelled,
         on_missing=spec.on_missing or "skip",
-        in_order=in_order,
+        in_order=plan.mode == "sequence",
         what=facts.what,
+        kept=continuity.kept.get(spec.id, ()),
     )
 
 
@@ -106,10 +116,18 @@ def _reduce(chunk: Chunk, last: Chunk, spec: ChunkSpec) -> Reduce:
     )
 
 
-def _carrying(chunk: Chunk, spec: ChunkSpec, *, previous: str) -> Chunk:
-    if spec.carry is None or spec.carry.tail_tokens is None:
+def _carrying(chunk: Chunk, spec: ChunkSpec, continuity: Continuity, *, previous: str) -> Chunk:
+    if spec.carry is None:
         return chunk
-    return replace(chunk, carry=Carry(tail_tokens=spec.carry.tail_tokens, previous=previous))
+    tail_tokens = spec.carry.tail_tokens or 0
+    carry = Carry(tail_tokens=tail_tokens, previous=previous if tail_tokens else "", kept=continuity.told.get(spec.id))
+    return replace(chunk, carry=carry)
+
+
+def _shown_whole(draft: ChunkDraft) -> frozenset[str]:
+    """The entries whose answers a prompt shows from beginning to end."""
+    references = draft.prompt.template.references if draft.prompt is not None else ()
+    return frozenset(each.key for each in references if each.namespace == "chunks" and each.max_tokens is None)
 
 
 def _chunk(

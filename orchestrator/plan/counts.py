@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from orchestrator.plan.foresight import foresee
 from orchestrator.plan.learned import Learned
 from orchestrator.plan.model import Complexity
 from orchestrator.plan.prices import Price
-from orchestrator.plan.tokens import count_tokens
+from orchestrator.plan.selection import kept_by
+from orchestrator.plan.tally import Tally
+from orchestrator.plan.template import Template
 from orchestrator.plan.workload import Chunk, Workload
+from orchestrator.prompt_texts import prompt_text
 
 OUTPUT_TOKENS: dict[Complexity, int] = {"simple": 400, "medium": 1000, "complex": 2500}
 """Tokens of an answer, in the model's own count, guessed by size class: about 300, 700 and 1,800 words."""
@@ -19,14 +22,21 @@ MARK_TOKENS = 45
 """`cl100k_base` tokens of the marks around one answer."""
 
 
+def guessed_output(chunk: Chunk, *, token_factor: float) -> float:
+    """Tokens of an answer, in the model's own count, that nothing was learned of: a keeper writes to its budget."""
+    if chunk.keeping is not None:
+        return chunk.keeping.so_far.max_tokens * token_factor
+    return OUTPUT_TOKENS[chunk.complexity]
+
+
 class Counts:
     """Tokens of the texts of a workload, in `cl100k_base`, each distinct text counted once.
 
     `seen` are all the chunks there will be, as far as they can be foreseen.
     """
 
-    def __init__(self, workload: Workload, prices: Mapping[str | None, Price], learned: Learned) -> None:
-        self._texts: dict[str, int] = {}
+    def __init__(self, workload: Workload, prices: Mapping[str | None, Price], learned: Learned, tally: Tally) -> None:
+        self._count = tally.count
         self._groups: dict[str, float] = {}
         self._fits = learned.tokens
         self._lengths = {
@@ -35,22 +45,17 @@ class Counts:
             if calls
         }
         self._factors = {model: price.token_factor for model, price in prices.items()}
+        tally.prepare(_texts_of(workload))
         self._whole = {"request": self._count(workload.plan.request or ""), "name": self._count(workload.name)}
         self.context = self._count(workload.context)
         self.seen = foresee(workload, answer_tokens=self._answer)
         templates = {id(chunk.template): chunk.template for chunk in self.seen.chunks.values()}
-        references = [each for template in templates.values() for each in template.references]
-        used = {each.name for each in references if each.namespace == "inputs"}
+        used = _inputs_used(templates.values())
         self._inputs = {name: self._count(text.text) for name, text in workload.inputs.items() if name in used}
 
-    def _count(self, text: str) -> int:
-        if text not in self._texts:
-            self._texts[text] = count_tokens(text)
-        return self._texts[text]
-
     def _answer(self, chunk: Chunk) -> float:
-        length = self._lengths.get(chunk.recipe, OUTPUT_TOKENS[chunk.complexity])
-        return length / self._factors[chunk.model] + MARK_TOKENS
+        factor = self._factors[chunk.model]
+        return self._lengths.get(chunk.recipe, guessed_output(chunk, token_factor=factor)) / factor + MARK_TOKENS
 
     def overhead(self, model: str | None) -> float:
         """Tokens that are reported beyond what is sent, in the model's own count."""
@@ -85,17 +90,29 @@ class Counts:
                 return self._count(item.original) + marks
             if item.text is None:
                 return self._answers(item.answer_of)
-            return self._count(item.text) + marks + self.seen.pieces.get(chunk.id, 0)
+            tokens = item.tokens if item.tokens is not None else self._count(item.text)
+            return tokens + marks + self.seen.pieces.get(chunk.id, 0)
         return self._count(str(getattr(item, kind)))
+
+    def _told(self, chunk: Chunk) -> float:
+        """What a prompt shows beside what its template refers to."""
+        total = 0.0
+        if chunk.carry is not None and chunk.carry.previous:
+            total += chunk.carry.tail_tokens + MARK_TOKENS
+        for kept in kept_by(chunk):
+            if kept.keeper:
+                lead = 0 if chunk.keeping is not None else self._count(prompt_text(f"carry-{kept.kind}"))
+                total += kept.max_tokens + MARK_TOKENS + lead
+        if chunk.keeping is not None:
+            total += self._answers(chunk.keeping.of)
+        return total
 
     def prompt(self, chunk: Chunk) -> float:
         """Tokens of a chunk's prompt: its own text, tags included, and all that it refers to."""
         return self._prompt(chunk, own=True)
 
     def _prompt(self, chunk: Chunk, *, own: bool) -> float:
-        total = float(self._count(chunk.template.source))
-        if chunk.carry is not None and chunk.carry.previous:
-            total += chunk.carry.tail_tokens + MARK_TOKENS
+        total = float(self._count(chunk.template.source)) + self._told(chunk)
         for reference in chunk.template.references:
             if not own and reference.namespace in ("item", "parts"):
                 continue
@@ -110,3 +127,24 @@ class Counts:
             marks = MARK_TOKENS if reference.namespace == "chunks" else 0
             total += tokens if reference.max_tokens is None else min(tokens, reference.max_tokens + marks)
         return total
+
+
+def _inputs_used(templates: Iterable[Template]) -> set[str]:
+    references = (each for template in templates for each in template.references)
+    return {each.name for each in references if each.namespace == "inputs"}
+
+
+def _texts_of(workload: Workload) -> Iterator[str]:
+    """The texts that are there before the run, and that will be counted."""
+    yield workload.context
+    used = _inputs_used(chunk.template for chunk in _all_chunks(workload))
+    yield from (text.text for name, text in workload.inputs.items() if name in used)
+    for chunk in _all_chunks(workload):
+        yield chunk.template.source
+        if chunk.item is not None and chunk.item.text is not None and chunk.item.tokens is None:
+            yield chunk.item.text
+
+
+def _all_chunks(workload: Workload) -> Iterator[Chunk]:
+    yield from workload.chunks.values()
+    yield from (group.prototype for group in workload.groups.values())

@@ -6,12 +6,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from graphlib import TopologicalSorter
 
-from orchestrator.plan.counts import OUTPUT_TOKENS, Counts
+from orchestrator.plan.counts import Counts, guessed_output
 from orchestrator.plan.foresight import Foresight
 from orchestrator.plan.learned import NOTHING_LEARNED, Learned, Span, answer_spans
 from orchestrator.plan.prices import MILLION, Price, price_table
 from orchestrator.plan.selection import entry_of
-from orchestrator.plan.workload import Chunk, Workload
+from orchestrator.plan.tally import Tally
+from orchestrator.plan.workload import Chunk, KeptKind, Workload
 
 OUTPUT_LOW, OUTPUT_HIGH = 0.4, 2.0
 """An answer is hardly ever shorter or longer than these multiples of the guess."""
@@ -43,7 +44,7 @@ class Estimate:
     Chunks that become known only during the run are guessed and counted, under the ids that they will have. The low
     and high figures differ by the length of the answers, and by whether the shared context is read from the
     cache. `model` names the models asked for, `default` being the CLI's own choice. `before` has what each chunk, and
-    each group, waits for.
+    each group, waits for; `keeps` what each keeper keeps.
     """
 
     calls: int
@@ -58,22 +59,28 @@ class Estimate:
     warnings: tuple[str, ...]
     chunks: Mapping[str, ChunkEstimate]
     before: Mapping[str, tuple[str, ...]]
+    keeps: Mapping[str, KeptKind]
 
 
-TOTALS = tuple(field.name for field in fields(Estimate) if field.name not in ("chunks", "before"))
+TOTALS = tuple(field.name for field in fields(Estimate) if field.name not in ("chunks", "before", "keeps"))
 """What is told of a whole run."""
 
 
 def estimate_workload(
-    workload: Workload, *, reusable: Collection[str] = (), max_concurrency: int, learned: Learned = NOTHING_LEARNED
+    workload: Workload,
+    *,
+    reusable: Collection[str] = (),
+    max_concurrency: int,
+    learned: Learned = NOTHING_LEARNED,
+    tally: Tally | None = None,
 ) -> Estimate:
     """The estimate of a run in which the chunks of `reusable` are not asked again, by what was learned before.
 
-    Takes under a second for 5,000 chunks: each distinct text is counted once. An answer that a prompt refers to
-    counts as its guessed length. Raises `TokenRanksError` when tokens cannot be counted.
+    Takes under a second for 5,000 chunks: each distinct text is counted once, by `tally`. An answer that a prompt
+    refers to counts as its guessed length. Raises `TokenRanksError` when tokens cannot be counted.
     """
     prices = {model: _price(model, learned) for model in _models(workload)}
-    counts = Counts(workload, prices, learned)
+    counts = Counts(workload, prices, learned, tally or Tally())
     seen = counts.seen
     inputs = {name: estimate_input(chunk, counts, price=prices[chunk.model]) for name, chunk in seen.chunks.items()}
     spans = _spans(seen, counts, inputs, prices, learned, reusable)
@@ -101,6 +108,7 @@ def estimate_workload(
         warnings=_warnings(seen, chunks, called, prices, spans),
         chunks=chunks,
         before=seen.before,
+        keeps={name: chunk.keeping.so_far.kind for name, chunk in seen.chunks.items() if chunk.keeping is not None},
     )
 
 
@@ -134,7 +142,7 @@ def _spans(
     spans: dict[str, Span] = {}
     alike: dict[str, list[str]] = {}
     for name, chunk in seen.chunks.items():
-        guess = OUTPUT_TOKENS[chunk.complexity]
+        guess = guessed_output(chunk, token_factor=prices[chunk.model].token_factor)
         spans[name] = Span(guess, guess * OUTPUT_LOW, guess * OUTPUT_HIGH)
         if learned.calls.get(chunk.recipe):
             alike.setdefault(chunk.recipe, []).append(name)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
 
+from orchestrator.plan.continuity import with_keepers
 from orchestrator.plan.pieces import pair_chunks, piece_chunks
 from orchestrator.plan.workload import Chunk, ForEach, Group, Item, Reduce, Workload
 
@@ -36,8 +37,7 @@ class Foresight:
     def add(self, chunk: Chunk, *more: str) -> None:
         """Take in a chunk, which waits for `more` too."""
         self.chunks[chunk.id] = chunk
-        carried = (chunk.carry.previous,) if chunk.carry is not None and chunk.carry.previous else ()
-        self.before[chunk.id] = tuple(dict.fromkeys((*chunk.upstream, *chunk.after, *carried, *more)))
+        self.before[chunk.id] = tuple(dict.fromkeys((*chunk.upstream, *chunk.after, *chunk.told_of, *more)))
 
 
 def foresee(workload: Workload, *, answer_tokens: AnswerTokens) -> Foresight:
@@ -65,7 +65,7 @@ def foresee(workload: Workload, *, answer_tokens: AnswerTokens) -> Foresight:
 
 def _pieces(group: ForEach, groups: Mapping[str, Group], seen: Foresight, answer_tokens: AnswerTokens) -> None:
     if group.members is not None:
-        seen.members[group.id] = group.members
+        names = seen.members[group.id] = group.members
     else:
         if group.paired:
             chunks = pair_chunks(group, [seen.chunks[each] for each in seen.members[group.over]])
@@ -75,10 +75,12 @@ def _pieces(group: ForEach, groups: Mapping[str, Group], seen: Foresight, answer
             whole = groups.get(group.over)
             source = whole.last if isinstance(whole, Reduce) else seen.chunks[group.over]
             seen.pieces.update({chunk.id: answer_tokens(source) / GUESSED_PIECES for chunk in chunks})
+        seen.members[group.id] = tuple(chunk.id for chunk in chunks)
+        chunks = with_keepers(chunks, group.kept)
         for chunk in chunks:
             seen.add(chunk, *(() if group.paired else (group.over,)))
-        seen.members[group.id] = tuple(chunk.id for chunk in chunks)
-    seen.before[group.id] = seen.members[group.id]
+        names = tuple(chunk.id for chunk in chunks)
+    seen.before[group.id] = names
 
 
 def _merges(group: Reduce, seen: Foresight, answer_tokens: AnswerTokens) -> None:

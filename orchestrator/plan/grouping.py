@@ -8,6 +8,7 @@ from typing import Literal
 
 from orchestrator.plan.draft import ChunkDraft
 from orchestrator.plan.itemize import items_of
+from orchestrator.plan.loading import Texts
 from orchestrator.plan.model import CarrySpec, ForEachSpec
 from orchestrator.plan.naming import did_you_mean
 from orchestrator.plan.report import Report
@@ -47,6 +48,7 @@ def draft_groups(
     kinds: Mapping[str, InputKind],
     sequence: bool,
     report: Report,
+    texts: Texts,
 ) -> dict[str, GroupFacts]:
     """Every `for_each` by its chunk's id; all that is wrong with one, a `reduce` or a `carry` by itself is reported."""
     drafts = {chunk.id: chunk for chunk in reversed(chunks) if chunk.id is not None}
@@ -65,7 +67,7 @@ def draft_groups(
             continue
         groups[chunk.id] = GroupFacts(columns=None)
         if not problems:
-            groups[chunk.id] = _direct(spec, inputs, path, report) or groups[chunk.id]
+            groups[chunk.id] = _direct(spec, inputs, path, report, texts) or groups[chunk.id]
     for chunk in drafts.values():
         if chunk.kind == "for_each" and chunk.id is not None and chunk.id not in groups:
             _follow(chunk.id, drafts, groups)
@@ -140,22 +142,25 @@ def _split_problems(spec: ForEachSpec, mode: str) -> Iterator[Problem]:
 
 
 def _carry_problems(carry: CarrySpec, chunk: ChunkDraft, *, sequence: bool) -> Iterator[Problem]:
-    kinds = [name for name in ("tail_tokens", "summary", "glossary") if getattr(carry, name) is not None]
-    if len(kinds) != 1:
-        yield "", "`carry` needs exactly one of tail_tokens, summary, glossary", "keep one"
-    elif kinds[0] != "tail_tokens":
-        hint = "`carry: {tail_tokens: 400}` hands on the end of the answer before"
-        yield kinds[0], f"`carry: {{{kinds[0]}: true}}` is not in this version yet", hint
-    elif carry.max_tokens is not None:
+    kept = [name for name in ("summary", "glossary") if getattr(carry, name) is not None]
+    if len(kept) > 1:
+        yield (
+            "glossary",
+            "`carry` keeps a summary or a glossary, not both",
+            "`tail_tokens` may stand beside one",
+        )
+    elif not kept and carry.tail_tokens is None:
+        yield "", "`carry` needs one of tail_tokens, summary, glossary", "such as carry: {summary: true}"
+    elif not kept and carry.max_tokens is not None:
         yield "max_tokens", "`max_tokens` goes with `summary` and `glossary`", "leave it out"
     if chunk.kind == "reduce":
         yield "", "a `reduce` carries nothing: it has all answers", "leave it out"
     elif chunk.kind == "plain" and not sequence:
-        yield "", "`carry` needs a chunk before", "use `mode: sequence`, or `for_each`"
+        yield "", "`carry` needs a chunk before: `mode: parallel` has none", "use `mode: sequence`, or `for_each`"
 
 
 def _direct(
-    spec: ForEachSpec, inputs: Mapping[str, InputText | None], path: YamlPath, report: Report
+    spec: ForEachSpec, inputs: Mapping[str, InputText | None], path: YamlPath, report: Report, texts: Texts
 ) -> GroupFacts | None:
     """A group over an input or a list, or None when it cannot be had (which was, or is now, reported)."""
     from orchestrator.plan.split import SplitError
@@ -164,7 +169,7 @@ def _direct(
     if spec.input is not None and source is None:
         return None
     try:
-        items = items_of(spec, source)
+        items = items_of(spec, source, texts)
     except SplitError as problem:
         report.at(path, problem.message, problem.hint)
         return None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from orchestrator.plan.loading import Texts
 from orchestrator.plan.model import ForEachSpec
 from orchestrator.plan.workload import InputText, Item, Source
 
@@ -21,19 +22,21 @@ _LANGUAGES = {
 """Languages by the end of a file's name, those whose strings of several lines `split: code` knows."""
 
 
-def items_of(spec: ForEachSpec, source: InputText | None) -> tuple[Item, ...]:
+def items_of(spec: ForEachSpec, source: InputText | None, texts: Texts) -> tuple[Item, ...]:
     """The items of a `for_each` over an input, or over its own list when there is no `source`; none of an empty text.
 
-    Raises `SplitError` when a text cannot be split as asked.
+    What `texts` knows is not split again. Raises `SplitError` when a text cannot be split as asked.
     """
     if source is None:
         sources: Sequence[Source] = [Source(name=each, text=each) for each in spec.items or ()]
     elif source.kind == "text":
-        return _counted(_pieces(spec, Source(name="", text=source.text), named=str(source.path or "")))
+        whole = Source(name="", text=source.text)
+        return _counted(_pieces(spec, [whole], what=source.name, names=[str(source.path or "")], texts=texts))
     else:
         sources = source.sources
     if spec.split is not None:
-        return _counted(piece for each in sources for piece in _pieces(spec, each, named=each.name))
+        what = spec.input or "the list"
+        return _counted(_pieces(spec, sources, what=what, names=[each.name for each in sources], texts=texts))
     if spec.batch is None or spec.batch == 1:
         return _counted(_item(text=each.text, source=each.name, row=each) for each in sources)
     batches = [sources[at : at + spec.batch] for at in range(0, len(sources), spec.batch)]
@@ -55,29 +58,26 @@ def _counted(items: Iterable[Item]) -> tuple[Item, ...]:
     return tuple(replace(item, index=at, count=len(all_of_them)) for at, item in enumerate(all_of_them, 1))
 
 
-def _pieces(spec: ForEachSpec, source: Source, *, named: str) -> list[Item]:
-    from orchestrator.plan.split import split_text
+def _pieces(
+    spec: ForEachSpec, sources: Sequence[Source], *, what: str, names: Sequence[str], texts: Texts
+) -> Iterator[Item]:
+    """The pieces of all sources; `names` are file names, which tell the language."""
+    from orchestrator.plan.splits import split_all, split_task
 
-    assert spec.split is not None, "a text without `split` is a problem"
-    pieces = split_text(
-        source.text,
-        mode=spec.split,
-        max_tokens=spec.max_tokens,
-        overlap_tokens=spec.overlap_tokens or 0,
-        level=spec.level,
-        pattern=spec.pattern,
-        language=_LANGUAGES.get(named.lower().rpartition(".")[2]),
-    )
-    return [
-        Item(
-            index=0,
-            count=0,
-            text=piece.text,
-            source=source.name,
-            heading_path=" > ".join(piece.heading_path),
-            previous_tail=piece.previous_tail,
-            next_head=piece.next_head,
-            notes=piece.notes,
-        )
-        for piece in pieces
+    tasks = [
+        split_task(spec, source.text, language=_LANGUAGES.get(name.lower().rpartition(".")[2]))
+        for source, name in zip(sources, names, strict=True)
     ]
+    for source, pieces in zip(sources, split_all(tasks, what=what, texts=texts), strict=True):
+        for piece in pieces:
+            yield Item(
+                index=0,
+                count=0,
+                text=piece.text,
+                source=source.name,
+                heading_path=" > ".join(piece.heading_path),
+                previous_tail=piece.previous_tail,
+                next_head=piece.next_head,
+                notes=piece.notes,
+                tokens=piece.tokens,
+            )

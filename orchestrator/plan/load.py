@@ -31,6 +31,7 @@ from orchestrator.plan.form import check_form
 from orchestrator.plan.forms import check_sources, draft_stitch, with_forms
 from orchestrator.plan.grouping import GroupFacts, draft_groups
 from orchestrator.plan.inputs import GivenInput, StdinText, draft_inputs, input_kind
+from orchestrator.plan.loading import Texts
 from orchestrator.plan.model import Plan
 from orchestrator.plan.paths import PathError, read_bytes
 from orchestrator.plan.report import Report
@@ -79,14 +80,16 @@ def load_plan(
     root: Path | None = None,
     base_dir: Path | None = None,
     request_alone: bool = False,
+    texts: Texts | None = None,
 ) -> Workload:
     """Read and check a plan; everything it names is read too, and nothing is written or started.
 
     `inputs` replaces inputs of the plan: a string is the text itself, a `Path` a file, which may stand anywhere. What
     the plan names itself is relative to its own folder (`base_dir`, else the current folder, for a dict or a `Plan`)
     and stays inside `root`, by default that same folder. With `request_alone` a plan that has a request and no chunks
-    is taken too: it gets one chunk that asks the request as it stands, and is `to_be_planned`. Raises `PlanError` with
-    every problem found, and `UsageError` when `root` or `base_dir` is no folder.
+    is taken too: it gets one chunk that asks the request as it stands, and is `to_be_planned`. `texts` knows what need
+    not be split again, and whom to tell how far it has come. Raises `PlanError` with every problem found, and
+    `UsageError` when `root` or `base_dir` is no folder.
     """
     opened = _open(source, base_dir)
     to_be_planned = request_alone and _is_request(opened.raw)
@@ -99,11 +102,12 @@ def load_plan(
     plan = check_form(opened.raw, report)
     files = PlanFiles(opened.base, folder, report)
     raw = mapping(opened.raw)
-    texts = _read_texts(raw, inputs or {}, files)
-    _check(raw, texts, report)
+    reading = replace(texts or Texts(), doing=f"reading {opened.path.name if opened.path else 'the plan'}")
+    found = _read_texts(raw, inputs or {}, files, reading)
+    _check(raw, found, report)
     report.raise_if_any()
     assert plan is not None, "a plan of wrong form has problems"
-    workload = replace(_build(plan, opened, texts, files), to_be_planned=to_be_planned)
+    workload = replace(_build(plan, opened, found, files), to_be_planned=to_be_planned)
     check_sources(workload, report)
     report.raise_if_any()
     return workload
@@ -140,7 +144,7 @@ def _json(value: dict[str, Any]) -> str:
         return ""
 
 
-def _read_texts(raw: dict[str, Any], given: Mapping[str, GivenInput], files: PlanFiles) -> _Texts:
+def _read_texts(raw: dict[str, Any], given: Mapping[str, GivenInput], files: PlanFiles, reading: Texts) -> _Texts:
     stitch = mapping(raw.get("stitch"))
     named, output = stitch.get("template"), stitch.get("output")
     template: TemplateDraft | None = None
@@ -159,6 +163,7 @@ def _read_texts(raw: dict[str, Any], given: Mapping[str, GivenInput], files: Pla
         kinds={name: input_kind(value) for name, value in mapping(raw.get("inputs")).items() if _is_name(name)},
         sequence=raw.get("mode") == "sequence",
         report=files.report,
+        texts=reading,
     )
     context = draft_context(raw, files)
     target = files.output(output, ("stitch", "output")) if isinstance(output, str) and output else None

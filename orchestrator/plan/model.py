@@ -162,7 +162,7 @@ class ReduceSpec(PlanPart):
 
 
 class CarrySpec(PlanPart):
-    """What a chunk is told of the one before it. Exactly one of `tail_tokens`, `summary` and `glossary` is given."""
+    """What a chunk is told of those before it: `tail_tokens`, one of `summary` and `glossary`, or both."""
 
     tail_tokens: int | None = Field(
         default=None, ge=1, description="Tokens (cl100k_base) of the end of the answer before."
@@ -174,7 +174,10 @@ class CarrySpec(PlanPart):
         default=None, description="A running list of names and terms, kept by one more call after each answer."
     )
     max_tokens: int | None = Field(
-        default=None, ge=50, description="With `summary` or `glossary`: tokens (cl100k_base) that it may take."
+        default=None,
+        ge=50,
+        description="With `summary` or `glossary`: tokens (cl100k_base) that it may take in a prompt; 600 or 800 when "
+        "left out.",
     )
 
 
@@ -201,7 +204,7 @@ class ChunkSpec(SharedSettings):
         default=None, description="Merge the answers of a `for_each` chunk, in a tree when they are too long for one."
     )
     carry: CarrySpec | None = Field(
-        default=None, description="What it is told of the chunk before it, in `mode: sequence` or over pieces."
+        default=None, description="What it is told of the chunks before it, in `mode: sequence` or over pieces."
     )
     fields: dict[str, Annotated[Any, WithJsonSchema(FIELD_SCHEMA)]] | None = Field(
         default=None,

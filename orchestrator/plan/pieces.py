@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from orchestrator.plan.workload import Chunk, ForEach, Item
+from orchestrator.plan.continuity import keeper_id
+from orchestrator.plan.workload import Carry, Chunk, ForEach, Item
 
 
 def piece_chunks(group: ForEach, items: Sequence[Item]) -> list[Chunk]:
@@ -15,7 +16,7 @@ def piece_chunks(group: ForEach, items: Sequence[Item]) -> list[Chunk]:
         formed(replace(prototype, id=f"{group.id}[{at}]", group=group.id, order=(*prototype.order, at), item=item))
         for at, item in enumerate(items, 1)
     ]
-    return _chained(group, chunks)
+    return chained(group, chunks)
 
 
 def pair_chunks(group: ForEach, over: Sequence[Chunk]) -> list[Chunk]:
@@ -38,7 +39,7 @@ def pair_chunks(group: ForEach, over: Sequence[Chunk]) -> list[Chunk]:
         )
         for at, chunk in enumerate(over, 1)
     ]
-    return _chained(group, chunks)
+    return chained(group, chunks)
 
 
 def formed(chunk: Chunk) -> Chunk:
@@ -63,16 +64,26 @@ def _paired_item(chunk: Chunk) -> Item:
     )
 
 
-def _chained(group: ForEach, chunks: list[Chunk]) -> list[Chunk]:
+def chained(group: ForEach, chunks: Sequence[Chunk]) -> list[Chunk]:
     """Each after the one before, where the group runs in order, and told of it, where the group carries."""
-    for at in range(1, len(chunks)):
-        chunk, before = chunks[at], chunks[at - 1].id
-        if group.in_order:
-            chunk = replace(chunk, after=(before,))
-        if chunk.carry is not None:
-            chunk = replace(chunk, carry=replace(chunk.carry, previous=before))
-        chunks[at] = chunk
-    return chunks
+    linked: list[Chunk] = []
+    for chunk in chunks:
+        before = linked[-1].id if linked else ""
+        after = (before,) if before and group.in_order else group.prototype.after
+        linked.append(replace(chunk, after=after, carry=_carry_from(before, group.prototype.carry)))
+    return linked
+
+
+def _carry_from(before: str, carry: Carry | None) -> Carry | None:
+    """What the piece after `before` is told; the first one is told what the group is."""
+    if carry is None or not before:
+        return carry
+    kept = carry.kept
+    return replace(
+        carry,
+        previous=before if carry.tail_tokens else "",
+        kept=replace(kept, keeper=keeper_id(before, kept.kind)) if kept is not None else None,
+    )
 
 
 def answer_items(chunk_id: str, text: str) -> list[Item]:

@@ -65,10 +65,14 @@ def sample(workload: Workload, count: int) -> Workload:
 
 
 def _pieces(group: ForEach, chunks: Mapping[str, Chunk], count: int) -> list[str]:
-    members = group.members or ()
-    if group.prototype.carry is not None:
-        return list(members[:count])
-    return [members[at] for at in spread([item_size(chunks[name]) for name in members], count)]
+    return [chunk.id for chunk in sampled([chunks[name] for name in group.members or ()], count)]
+
+
+def sampled(pieces: Sequence[Chunk], count: int) -> list[Chunk]:
+    """`count` of the pieces of one group, spread; the first ones where they carry on from one another."""
+    if any(piece.carry is not None for piece in pieces):
+        return list(pieces[:count])
+    return [pieces[at] for at in spread([item_size(piece) for piece in pieces], count)]
 
 
 def item_size(chunk: Chunk) -> int:
@@ -77,6 +81,19 @@ def item_size(chunk: Chunk) -> int:
     if item is None:
         return 0
     return len(item.text or item.original) + sum(len(str(cell)) for cell in item.row.values() if not item.text)
+
+
+def _told_of_groups(group: Group | None, workload: Workload) -> set[str]:
+    """The groups before this one that its first piece is told of, and would have to wait for."""
+    found: set[str] = set()
+    waiting = list(group.prototype.told_of) if isinstance(group, ForEach) else []
+    while waiting:
+        name = waiting.pop()
+        if entry_of(name) in workload.groups:
+            found.add(entry_of(name))
+        elif name in workload.chunks:
+            waiting += workload.chunks[name].told_of
+    return found
 
 
 def _sampled_groups(workload: Workload) -> dict[str, ForEach]:
@@ -91,6 +108,7 @@ def _sampled_groups(workload: Workload) -> dict[str, ForEach]:
             group = groups.get(name)
             pair = group.over if isinstance(group, ForEach) and group.paired else ""
             needed = {each for each in needs[name] if each != pair}
+            needed |= _told_of_groups(group, workload)
             if name not in whole and (pair in whole or any(each in groups or each in whole for each in needed)):
                 whole.add(name)
                 waiting = True

@@ -10,17 +10,17 @@ from dataclasses import replace
 
 from orchestrator.errors import UsageError
 from orchestrator.plan.naming import did_you_mean
-from orchestrator.plan.workload import Chunk, ForEach, Group, Reduce, Workload
+from orchestrator.plan.workload import Chunk, ForEach, Group, Kept, Reduce, Workload
 
 
 def entry_of(name: str) -> str:
-    """The entry that a chunk belongs to: `part` for `part[3]`, a chunk's own id for any other."""
-    return name.partition("[")[0]
+    """The entry that a chunk belongs to: `part` for `part[3]`, `ch1` for `ch1.summary`, its own id for any other."""
+    return name.partition("[")[0].partition(".")[0]
 
 
 def entry_ids(chunks: Mapping[str, Chunk], groups: Mapping[str, Group]) -> list[str]:
     """Every entry, in plan order."""
-    order = {chunk.id: chunk.order for chunk in chunks.values() if not chunk.group}
+    order = {chunk.id: chunk.order for chunk in chunks.values() if not chunk.group and chunk.keeping is None}
     order |= {group.id: group.prototype.order for group in groups.values()}
     return sorted(order, key=lambda name: order[name][:1])
 
@@ -52,8 +52,11 @@ def in_plan_order(
 ) -> tuple[dict[str, Chunk], dict[str, Group]]:
     """The same, with each entry after the one before it, and each piece of a group after the one before it."""
     pieces: dict[str, list[Chunk]] = {}
+    keeping: dict[str, list[Chunk]] = {}
     for chunk in chunks.values():
-        if chunk.group:
+        if chunk.keeping is not None:
+            keeping.setdefault(chunk.keeping.of, []).append(chunk)
+        elif chunk.group:
             pieces.setdefault(chunk.group, []).append(chunk)
     ordered: dict[str, Chunk] = {}
     ordered_groups: dict[str, Group] = {}
@@ -63,9 +66,11 @@ def in_plan_order(
         after = before
         for chunk in pieces.get(name, ()) if group is not None else (chunks[name],):
             ordered[chunk.id] = replace(chunk, after=after)
+            ordered |= {keeper.id: keeper for keeper in keeping.get(chunk.id, ())}
             after = (chunk.id,)
         if isinstance(group, Reduce):
             ordered[name] = replace(group.last, after=before)
+            ordered |= {keeper.id: keeper for keeper in keeping.get(name, ())}
             ordered_groups[name] = replace(group, last=ordered[name], prototype=replace(group.prototype, after=before))
         elif group is not None:
             ordered_groups[name] = replace(group, prototype=replace(group.prototype, after=before))
@@ -89,7 +94,7 @@ def select(workload: Workload, *, only: Sequence[str] = (), until: Sequence[str]
         require_known(workload, name)
     kept = _with_upstream(workload, (*only, *until))
     chunks = {name: chunk for name, chunk in workload.chunks.items() if name in kept}
-    groups = dict(_kept_groups(workload, chunks, kept))
+    groups = _without_idle_keepers(chunks, dict(_kept_groups(workload, chunks, kept)))
     if workload.plan.mode == "sequence":
         chunks, groups = in_plan_order(chunks, groups)
     else:
@@ -105,7 +110,7 @@ def select(workload: Workload, *, only: Sequence[str] = (), until: Sequence[str]
         template = None
     part = replace(workload, chunks=chunks, groups=groups, stitch_chunks=result, stitch_template=template)
     # What is expected of the whole cannot be asked of a part.
-    return replace(part, expect=None, review=None, rubric="")
+    return replace(part, stitch_schema=None, expect=None, review=None, rubric="")
 
 
 def require_known(workload: Workload, name: str, *, or_later: bool = False) -> None:
@@ -150,10 +155,45 @@ def _with_upstream(workload: Workload, names: Iterable[str]) -> set[str]:
         group, chunk = workload.groups.get(name), workload.chunks.get(name)
         if isinstance(group, ForEach):
             waiting.extend((*(group.members or ()), *group.prototype.upstream, *([group.over] if group.over else [])))
+            waiting.extend(_told_of(group.prototype, workload.groups))
         elif isinstance(group, Reduce):
             waiting.extend(group.prototype.upstream)
         if chunk is not None:
-            waiting.extend(chunk.upstream)
-            if chunk.carry is not None and chunk.carry.previous:
-                waiting.append(chunk.carry.previous)
+            waiting.extend((*chunk.upstream, *_told_of(chunk, workload.groups)))
     return kept
+
+
+def _told_of(chunk: Chunk, groups: Mapping[str, Group]) -> Iterator[str]:
+    """What a chunk is told of, and of groups that are not known yet also what their keepers will go on from."""
+    yield from chunk.told_of
+    for kept in kept_by(chunk):
+        group = groups.get(kept.keeper)
+        while isinstance(group, ForEach):
+            so_far = next(each.so_far for each in group.kept if each.so_far.kind == kept.kind)
+            if so_far.keeper:
+                yield so_far.keeper
+            group = groups.get(so_far.keeper)
+
+
+def kept_by(chunk: Chunk) -> list[Kept]:
+    """The summaries and glossaries that the prompt of a chunk shows."""
+    told = [chunk.carry.kept] if chunk.carry is not None else []
+    told += [chunk.keeping.so_far] if chunk.keeping is not None else []
+    return [kept for kept in told if kept is not None]
+
+
+def _without_idle_keepers(chunks: Mapping[str, Chunk], groups: Mapping[str, Group]) -> dict[str, Group]:
+    """The groups, keeping only what is told to somebody; known keepers that nobody needs were never selected."""
+    shown = [*chunks.values(), *(group.prototype for group in groups.values())]
+    read = {(kept.kind, kept.keeper) for chunk in shown for kept in kept_by(chunk)}
+    found = dict(groups)
+    for name in reversed(entry_ids(chunks, groups)):
+        group = groups.get(name)
+        if not isinstance(group, ForEach):
+            continue
+        own = {kept.kind for kept in kept_by(group.prototype)}
+        judged = [replace(each, last=(each.so_far.kind, name) in read) for each in group.kept]
+        kept = tuple(each for each in judged if each.last or each.so_far.kind in own)
+        read |= {(each.so_far.kind, each.so_far.keeper) for each in kept}
+        found[name] = replace(group, kept=kept)
+    return found

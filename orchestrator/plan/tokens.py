@@ -6,7 +6,7 @@ import base64
 import binascii
 import gzip
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING
@@ -77,14 +77,20 @@ def _clean(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
-def count_tokens(text: str) -> int:
+def count_tokens(text: str, *, on_chars: Callable[[int], None] | None = None) -> int:
     """Tokens of `text`; names of special tokens count as the plain text that they are.
 
     The count is exact unless 20,000 characters hold no space after a letter or digit: each such stretch may add two.
-    Takes linear time. The first call reads the ranks (about 0.15 s). Raises `TokenRanksError` when they are broken.
+    Takes linear time; `on_chars` is told how many characters were counted, again and again. The first call reads the
+    ranks (about 0.15 s). Raises `TokenRanksError` when they are broken.
     """
-    encoding = _encoding()
-    return sum(len(encoding.encode_ordinary(part)) for part in _slices(_clean(text)))
+    encoding, tokens, done = _encoding(), 0, 0
+    for part in _slices(_clean(text)):
+        tokens += len(encoding.encode_ordinary(part))
+        done += len(part)
+        if on_chars is not None:
+            on_chars(done)
+    return tokens
 
 
 def head_tokens(text: str, n: int) -> str:
@@ -98,6 +104,15 @@ def head_tokens(text: str, n: int) -> str:
         kept.append(part)
         left -= len(tokens)
     return "".join(kept)
+
+
+def head_lines(text: str, n: int) -> str:
+    """The whole lines at the beginning of `text`, at most `n` tokens long; the head of the first if that is longer."""
+    head = head_tokens(text, n)
+    if len(head) == len(text) or text[len(head) : len(head) + 1] == "\n":
+        return head
+    lines, found, _ = head.rpartition("\n")
+    return lines if found and lines.strip() else head
 
 
 def tail_tokens(text: str, n: int) -> str:

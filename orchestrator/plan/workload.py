@@ -24,10 +24,11 @@ class Item:
 
     `index` counts from 1, `count` is the number of pieces. `text` is None when it is the answer of the chunk
     `answer_of`. `from_answer` names the chunk that a model wrote the text in: it is then shown between marks. `source`
-    is the file, row key or item that the piece comes from, `row` its columns, `heading_path` its headings joined by " >
-    ". `rows` are the names of the rows or items of a batch, even when it has but one left. In a paired group `original`
-    is the text of the piece that it all began with, and `chunks` maps the groups between to this piece's chunk there.
-    `notes` tell where the text had to be cut in a bad place.
+    is the file, row key or item that the piece comes from, `row` its columns, `heading_path` its headings joined by
+    " > ". `rows` are the names of the rows or items of a batch, even when it has but one left. In a paired group
+    `original` is the text of the piece that it all began with, and `chunks` maps the groups between to this piece's
+    chunk there. `notes` tell where the text had to be cut in a bad place. `tokens` is the count of `text` in
+    `cl100k_base`, None when nobody counted it yet; no prompt shows it.
     """
 
     index: int
@@ -44,6 +45,7 @@ class Item:
     original: str = ""
     chunks: Mapping[str, str] = field(default_factory=dict[str, str])
     notes: tuple[str, ...] = ()
+    tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,15 +57,48 @@ class Part:
     end: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Carry:
-    """What a chunk is told of the one before it: the last `tail_tokens` (`cl100k_base`) of the answer of `previous`.
+KeptKind = Literal["summary", "glossary"]
+"""What can be kept of all the answers so far."""
 
-    `previous` is empty for the first one, which is told nothing.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A running summary or glossary, of which a prompt shows at most `max_tokens` (`cl100k_base`).
+
+    `keeper` is the chunk that wrote it, or a group whose last keeper did; empty where there is none yet.
     """
 
-    tail_tokens: int
+    kind: KeptKind
+    max_tokens: int
+    keeper: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carry:
+    """What a chunk is told of those before it: the end of one answer, what was kept of all of them, or both.
+
+    `tail_tokens` (`cl100k_base`) of the answer of `previous`, which is empty for the first one.
+    """
+
+    tail_tokens: int = 0
     previous: str = ""
+    kept: Kept | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keeping:
+    """Makes a chunk a keeper: it puts the answer of `of` into `so_far`."""
+
+    of: str
+    so_far: Kept
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PiecesKept:
+    """That the answers of a group are kept, one after the other, from `so_far` on; with `last` also the last one."""
+
+    so_far: Kept
+    last: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +110,9 @@ class Chunk:
     counts the chunks earlier in the plan with the same unrendered prompt and settings. `recipe` is the SHA-256 of the
     unrendered prompt and the settings that shape an answer. `order` is the place in the plan: its position, then the
     index within its group. `item` is set for a piece of a `for_each`;
-    `merges` for a merge of a `reduce`, whose `parts` are known once the answers are. With an `output_schema` (a JSON
-    Schema) the answer is one JSON value, which has to fit the `form`, where there is one. `expect` is what an answer
-    has to be like to count as one.
+    `merges` for a merge of a `reduce`, whose `parts` are known once the answers are. With `keeping` it is a keeper and
+    no entry of the plan. With an `output_schema` (a JSON Schema) the answer is one JSON value, which has to fit the
+    `form`, where there is one. `expect` is what an answer has to be like to count as one.
     """
 
     id: str
@@ -102,8 +137,19 @@ class Chunk:
     parts: tuple[Part, ...] = ()
     carry: Carry | None = None
     expect: ExpectSpec | None = None
+    keeping: Keeping | None = None
     output_schema: Mapping[str, Any] | None = None
     form: AnswerForm | None = None
+
+    @property
+    def told_of(self) -> tuple[str, ...]:
+        """What `carry` or `keeping` shows beside `upstream`: its prompt waits for these, and does without."""
+        names: list[str] = []
+        if self.carry is not None:
+            names = [self.carry.previous, self.carry.kept.keeper if self.carry.kept is not None else ""]
+        if self.keeping is not None:
+            names.append(self.keeping.so_far.keeper)
+        return tuple(name for name in names if name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +160,7 @@ class ForEach:
     there is one for each member of the group `over`. `prototype` is a member without its item. `labelled`: each answer
     is shown under a line that names its source. `on_missing` is what happens to a paired piece whose counterpart has
     no answer. With `in_order` each piece starts when the one before it is over. `what` describes the pieces in words.
-    With `sample` only so many of the pieces that are not known yet will run.
+    With `sample` only so many of the pieces that are not known yet will run. `kept` is what is kept of their answers.
     """
 
     id: str
@@ -127,6 +173,7 @@ class ForEach:
     in_order: bool = False
     what: str = ""
     sample: int = 0
+    kept: tuple[PiecesKept, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

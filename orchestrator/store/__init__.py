@@ -2,6 +2,7 @@
 
 from orchestrator.store.records import AnswerRecord, AttemptRecord, BeginningRecord, CallRecord, ChunkRecord, RunRecord
 from orchestrator.store.store import Store, look_into, open_store
+from orchestrator.store.texts import StoredTexts
 from orchestrator.store.thread import Connection
 from orchestrator.store.writes import Writes
 
@@ -14,6 +15,7 @@ __all__ = [
     "Connection",
     "RunRecord",
     "Store",
+    "StoredTexts",
     "Writes",
     "look_into",
     "open_store",

@@ -73,6 +73,10 @@ CREATE TABLE beginnings (
     fingerprint TEXT PRIMARY KEY, text TEXT NOT NULL, cuts INTEGER NOT NULL, run_id TEXT NOT NULL,
     created_at TEXT NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE texts (
+    key TEXT PRIMARY KEY, value TEXT NOT NULL, size INTEGER NOT NULL, used_at REAL NOT NULL
+);
+CREATE INDEX texts_by_use ON texts (used_at);
 """,
 }
 """What each version added to `TABLES`, which are those of version 1."""

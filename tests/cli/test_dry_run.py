@@ -107,3 +107,43 @@ def test_sample_then_whole(folder: Path) -> None:
     whole = orchestrate("guide.yaml", *SIMULATED, "--progress", "json", cwd=folder)
     finished = json.loads(whole.stdout.splitlines()[-1])
     assert (finished["succeeded"], finished["reused"]) == (7, 7)
+
+
+STORY = """
+mode: sequence
+chunks:
+  - {id: ch1, prompt: One}
+  - {id: ch2, prompt: Two, carry: {summary: true}}
+  - {id: part, for_each: [a, b], prompt: "{{ item.text }}", carry: {glossary: true}}
+  - {id: ch3, prompt: Three, carry: {summary: true}}
+"""
+
+
+def test_what_keeps_a_summary_is_counted_with_what_it_keeps(tmp_path: Path) -> None:
+    """`check` and `--dry-run` tell the calls that keep something in the line of what they keep, and count them."""
+    (tmp_path / "story.yaml").write_text(STORY)
+    checked = orchestrate("check", "story.yaml", cwd=tmp_path).stdout.splitlines()
+    assert [line.split()[1] for line in checked[1:5]] == ["ch1", "ch2", "part", "ch3"]
+    assert [line.partition("; kept in a ")[2] for line in checked[1:5]] == [
+        "summary and a glossary",
+        "summary and a glossary",
+        "summary and a glossary",
+        "",
+    ]
+    record = json.loads(orchestrate("check", "story.yaml", "--json", cwd=tmp_path).stdout)
+    kept = {"ch1": "summary glossary", "ch2": "summary glossary", "part[1]": "summary glossary", "part[2]": "summary"}
+    named = [f"{name}.{kind}" for name, kinds in kept.items() for kind in kinds.split()]
+    assert sorted(each["id"] for each in record["chunks"] if each["keeps"]) == sorted(named)
+    assert record["estimate"]["calls"] == 5 + len(named)
+    told = orchestrate("story.yaml", "--dry-run", *SIMULATED, cwd=tmp_path).stdout.splitlines()
+    assert told[0] == "story: 12 calls, 0 reused; nothing started"
+    assert told[1].startswith("ch1   runs: new, then to keep the summary, then to keep the glossary · about ")
+    assert told[3].startswith("part  2 run (new), 2 to keep the summary, 1 to keep the glossary · about ")
+    assert told[4].startswith("ch3   runs: new · about ")
+    ran = orchestrate("story.yaml", *SIMULATED, cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    names = [line.split()[0] for line in orchestrate("status", cwd=tmp_path).stdout.splitlines() if " attempt " in line]
+    assert names[:4] == ["ch1", "ch1.glossary", "ch1.summary", "ch2"]
+    assert names[-3:] == ["part[2]", "part[2].summary", "ch3"]
+    again = orchestrate("story.yaml", "--dry-run", *SIMULATED, cwd=tmp_path).stdout
+    assert "total: nothing to pay" in again

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -110,3 +112,20 @@ def test_a_piece_that_fails_for_good_leaves_a_gap_in_the_summary(command: Comman
     assert len(shown) == 1
     assert (command.folder / "summary.incomplete.md").read_text() == "The whole handbook in a line."
     assert not (command.folder / "summary.md").exists()
+
+
+def test_a_text_that_was_split_is_not_split_again(command: Command, standin_api: StandInApi) -> None:
+    """Another prompt over the same text sends the same pieces, as the store kept them: no split is added to it."""
+    (command.folder / "handbook.md").write_text(handbook(1000), encoding="utf-8")
+    bodies: list[set[str]] = []
+    for words in ("TASK-part", "TASK-part again"):
+        (command.folder / "plan.yaml").write_text(PLAN.replace("TASK-part", words).replace("60000", "12000"))
+        standin_api.when(f"{words}\n", summary_of)
+        assert command.run("plan.yaml", "--progress", "json").exit_code == 0
+        sent = {request.prompt for request in standin_api.requests_for(f"{words}\n")}
+        bodies.append({body.removeprefix(f"{words}\n") for body in sent})
+        with closing(sqlite3.connect(command.folder / ".orchestrate" / "store.db")) as store:
+            (kept,) = store.execute("SELECT key, used_at FROM texts WHERE value LIKE '%The handbook%'").fetchall()
+        bodies[-1].add(kept[0])
+    assert bodies[0] == bodies[1]
+    assert len(bodies[0]) > 8

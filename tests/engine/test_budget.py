@@ -44,3 +44,10 @@ def test_a_piece_that_became_known_later_costs_like_the_first_of_its_group() -> 
     budget.reserve("part[7]")
     assert not budget.may_start("part[8]")
     assert budget.settle("part[7]", cost_usd=None) == 0.6
+
+
+def test_a_keeper_that_became_known_later_costs_like_the_first_keeper_of_its_group() -> None:
+    """Keeping a summary of a piece is another call than the piece itself."""
+    budget = Budget(max_cost_usd=1.0, expected_usd={"part[1]": 0.6, "part[1].summary": 0.1})
+    budget.reserve("part[7].summary")
+    assert budget.settle("part[7].summary", cost_usd=None) == 0.1

@@ -16,6 +16,7 @@ from orchestrator import (
     Request,
     RunIncompleteError,
     SimulatedRunner,
+    plan_request,
     run_plan,
 )
 from orchestrator.api import recall_result
@@ -295,3 +296,19 @@ def test_a_record_is_judged_by_what_is_expected_too(folder: Path) -> None:
         assert told.result.status == "complete"
 
     asyncio.run(scene())
+
+
+def test_the_schema_of_the_whole_is_not_that_of_a_part(tmp_path: Path) -> None:
+    """A part of a plan, and the planner's own answer, are complete without fitting it."""
+    stitch = {
+        "format": "json",
+        "output_schema": {"type": "object", "required": ["a", "b"]},
+        "expect": {"contains": "a"},
+    }
+    options: dict[str, Any] = {"store": tmp_path / "store.db", "runner": SimulatedRunner(latency_s=0)}
+    plan = {"name": "p", "chunks": [{"id": name, "prompt": name} for name in ("a", "b")], "stitch": stitch}
+    assert run_plan(plan, only=["b"], **options).status == "complete"
+    assert run_plan(plan, **options).status == "complete"
+    planned = plan_request({"name": "q", "request": "Two facts.", "stitch": stitch}, max_cost_usd=1.0, **options)
+    assert planned.run.status == "complete"
+    assert planned.plan is not None

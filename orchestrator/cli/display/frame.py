@@ -25,8 +25,13 @@ class Row(NamedTuple):
         return "".join(text for text, _ in self.parts)
 
 
-def frame(view: RunView, *, now_s: float, rows: int) -> list[Row]:
-    """The rows to show now, at most `rows` of them, at least the total row."""
+def frame(view: RunView, *, now_s: float, rows: int, loading: str = "") -> list[Row]:
+    """The rows to show now, at most `rows` of them, at least the total row; `loading` is what goes on instead of calls.
+
+    Before a run has begun that is all there is to show.
+    """
+    if loading and not view.run_id:
+        return [Row(((loading, "dim"),))]
     slots: list[Attempt | None] = [None] * view.slots
     for attempt in view.running.values():
         slots[attempt.slot] = attempt
@@ -39,7 +44,8 @@ def frame(view: RunView, *, now_s: float, rows: int) -> list[Row]:
         body = [_slot_row(attempt, now_s=now_s) for attempt in shown]
         if hidden := len(used) - len(shown):
             body.append(Row(((f"  … and {hidden} more running", "dim"),)))
-    return [_total_row(view, now_s=now_s), *_waiting_rows(view, now_s=now_s), *body][: max(1, rows)]
+    loads = [Row(((f"  {loading}", "dim"),))] if loading else []
+    return [_total_row(view, now_s=now_s), *loads, *_waiting_rows(view, now_s=now_s), *body][: max(1, rows)]
 
 
 def _total_row(view: RunView, *, now_s: float) -> Row:

@@ -11,10 +11,12 @@ from rich.text import Text
 
 from orchestrator.cli.display.frame import Row, frame
 from orchestrator.cli.display.lines import stopping_line
+from orchestrator.cli.display.loading import Patience, loading_line
 from orchestrator.cli.display.screens import Closing, run_lines
 from orchestrator.cli.display.sink import Sink
 from orchestrator.cli.display.view import RunView
 from orchestrator.events import ChunkFailed, ChunkRetryScheduled, ChunkReused, ChunkSkipped, Event, RunFinished
+from orchestrator.plan.loading import Loading
 
 FRAME_S = 0.125
 """Eight frames a second at most: a frame costs milliseconds, and an eye does not read faster."""
@@ -57,15 +59,25 @@ class LiveScreen:
         self._frame = _Rows()
         self._above: list[Text] = []
         self._next_frame_s = 0.0
+        self._patience = Patience(0.0)
+        self._loading = ""
 
     def show(self, events: list[tuple[float, Event]]) -> None:
         """Take in; lines wait for the next frame. The last event takes the frame away and prints what closes a run."""
+        if events:
+            self._patience.begin_again()
+            self._loading = ""
         for now_s, event in events:
             self.view.apply(event, now_s=now_s)
             style = _STYLES.get(type(event), "")
             self._above += [Text(line, style=style) for line in run_lines(event, self.view, closing=self._closing)]
             if isinstance(event, RunFinished):
                 self.pause()
+
+    def loading(self, loading: Loading, *, now_s: float) -> None:
+        """A row of the frame, after a second."""
+        if self._patience.is_over(now_s):
+            self._loading = loading_line(loading)
 
     def stopping(self, level: int, *, now_s: float) -> None:
         """A line above the frame."""
@@ -76,7 +88,7 @@ class LiveScreen:
         if self.view.finished:
             self._print_above()
             return 3600.0
-        if self.view.run_id and now_s >= self._next_frame_s:
+        if (self.view.run_id or self._loading) and now_s >= self._next_frame_s:
             self._draw(now_s)
             # Counted from the end of the drawing, so that a slow terminal gets fewer frames, not a backlog.
             self._next_frame_s = time.monotonic() + FRAME_S
@@ -95,7 +107,9 @@ class LiveScreen:
         self.pause()
 
     def _draw(self, now_s: float) -> None:
-        self._frame.rows = frame(self.view, now_s=now_s, rows=max(1, self._console.size.height - 1))
+        self._frame.rows = frame(
+            self.view, now_s=now_s, rows=max(1, self._console.size.height - 1), loading=self._loading
+        )
         if self._live is None:
             self._live = Live(
                 self._frame,

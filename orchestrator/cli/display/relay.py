@@ -9,6 +9,7 @@ from types import TracebackType
 from orchestrator.cli.display.view import RunView
 from orchestrator.cli.display.writer import Writer
 from orchestrator.events import Event, RunResumed, RunStarted
+from orchestrator.plan.loading import Loading
 
 
 class Relay:
@@ -34,6 +35,11 @@ class Relay:
             self._begun = True
         self._wake()
         self._writer.on_event(event)
+
+    def loading(self, loading: Loading) -> None:
+        """Have it shown how far splitting or counting has come, before or between runs."""
+        self._wake()
+        self._writer.loading(loading)
 
     def stopping(self, level: int) -> None:
         """Have the answer to a Ctrl-C shown."""

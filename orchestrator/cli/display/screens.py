@@ -15,9 +15,11 @@ from orchestrator.cli.display.lines import (
     problem_lines,
     stopping_line,
 )
+from orchestrator.cli.display.loading import LINE_EVERY_S, Patience, loading_line
 from orchestrator.cli.display.sink import Sink
 from orchestrator.cli.display.view import RunView
 from orchestrator.events import TRANSIENT, Event, RunFinished, event_to_dict, event_to_json
+from orchestrator.plan.loading import Loading
 
 HEARTBEAT_S = 20.0
 """Silence after which plain progress explains itself; the promise is 30 s at the latest."""
@@ -38,6 +40,10 @@ class Screen(Protocol):
 
     def show(self, events: list[tuple[float, Event]]) -> None:
         """Take in events, each with when it came, and write what they are worth."""
+        ...
+
+    def loading(self, loading: Loading, *, now_s: float) -> None:
+        """Take in how far splitting or counting has come, between events."""
         ...
 
     def stopping(self, level: int, *, now_s: float) -> None:
@@ -65,13 +71,22 @@ class PlainScreen:
         self._sink = sink
         self._closing = closing
         self._last_line_s: float | None = None
+        self._patience = Patience(LINE_EVERY_S)
 
     def show(self, events: list[tuple[float, Event]]) -> None:
         """One line for each event worth a line."""
+        if events:
+            self._patience.begin_again()
         for now_s, event in events:
             self.view.apply(event, now_s=now_s)
             self._say(run_lines(event, self.view, closing=self._closing), now_s=now_s)
         self._sink.flush()
+
+    def loading(self, loading: Loading, *, now_s: float) -> None:
+        """A line after a second, then one every few."""
+        if self._patience.is_over(now_s):
+            self._say([loading_line(loading)], now_s=now_s)
+            self._sink.flush()
 
     def stopping(self, level: int, *, now_s: float) -> None:
         """A line."""
@@ -117,6 +132,9 @@ class JsonScreen:
             self._sink.write(self._line(event) + "\n")
         self._sink.flush()
 
+    def loading(self, loading: Loading, *, now_s: float) -> None:
+        """Nothing: no event tells it."""
+
     def stopping(self, level: int, *, now_s: float) -> None:
         """Nothing: the events tell."""
 
@@ -149,6 +167,9 @@ class QuietScreen:
         for now_s, event in events:
             if event.type not in TRANSIENT:
                 self.view.apply(event, now_s=now_s)
+
+    def loading(self, loading: Loading, *, now_s: float) -> None:
+        """Nothing."""
 
     def stopping(self, level: int, *, now_s: float) -> None:
         """Nothing."""

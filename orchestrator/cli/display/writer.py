@@ -13,6 +13,7 @@ from orchestrator.cli.display.screens import Screen
 from orchestrator.cli.display.sink import Sink
 from orchestrator.cli.display.view import RunView
 from orchestrator.events import TRANSIENT, Event
+from orchestrator.plan.loading import Loading
 
 STALL_S = 2.0
 """How long the end of a run waits for a reader that takes nothing."""
@@ -50,7 +51,7 @@ class _Pause:
         self.over.set()
 
 
-_Item = tuple[float, Event] | _Stopping | _Pause | None
+_Item = tuple[float, Event] | Loading | _Stopping | _Pause | None
 """What the queue carries; None ends the thread."""
 
 
@@ -79,6 +80,11 @@ class Writer:
         if self._error or (not self._keep_all and event.type in TRANSIENT and self._queue.qsize() > _BACKLOG):
             return
         self._queue.put((time.monotonic(), event))
+
+    def loading(self, loading: Loading) -> None:
+        """Hand over how far splitting or counting has come. Never blocks."""
+        if self._queue.qsize() <= _BACKLOG:
+            self._queue.put(loading)
 
     def stopping(self, level: int) -> None:
         """Have the answer to a Ctrl-C shown. Never blocks."""
@@ -130,9 +136,12 @@ class Writer:
                 self._obey(item)
             self._screen.show(events)
 
-    def _obey(self, item: _Stopping | _Pause) -> None:
+    def _obey(self, item: Loading | _Stopping | _Pause) -> None:
         if isinstance(item, _Stopping):
             self._screen.stopping(item.level, now_s=time.monotonic())
+            return
+        if isinstance(item, Loading):
+            self._screen.loading(item, now_s=time.monotonic())
             return
         self._screen.pause()
         item.ready.set()

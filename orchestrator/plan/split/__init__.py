@@ -1,14 +1,16 @@
 """Splitting: texts into pieces, folders into files, tables into rows, answers into elements."""
 
 from orchestrator.plan.split.answers import AnswerPiece, pieces_of_answer
-from orchestrator.plan.split.pieces import Piece, SplitError, SplitMode
+from orchestrator.plan.split.pieces import OnShare, Piece, SplitError, SplitMode
 from orchestrator.plan.split.rows import Row, read_rows
 from orchestrator.plan.split.sources import FoundFile, find_files
-from orchestrator.plan.split.splitter import split_text
+from orchestrator.plan.split.splitter import RULES_VERSION, split_text
 
 __all__ = [
+    "RULES_VERSION",
     "AnswerPiece",
     "FoundFile",
+    "OnShare",
     "Piece",
     "Row",
     "SplitError",

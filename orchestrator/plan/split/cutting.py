@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
 from itertools import accumulate
 
@@ -31,27 +31,24 @@ _HASH_BITS = 48
 
 def cut(
     text: str, units: Sequence[Unit], *, max_tokens: int, count: Callable[[str], int], sizes: Sequence[int]
-) -> list[tuple[int, int]]:
-    """Consecutive runs of units, as index pairs: no run of several units is counted above `max_tokens`.
+) -> Iterator[tuple[int, int, int]]:
+    """Consecutive runs of units, as index pairs with the run's count: none of several units is above `max_tokens`.
 
     `sizes` are the units' own counts. Their sum stands for a run's count until the run is small enough; then the run
     itself is counted.
     """
     choice = _Choice(text, units, sizes, max_tokens)
-    runs: list[tuple[int, int]] = []
     waiting = [(0, len(units))] if units else []
     while waiting:
         first, last = waiting.pop()
-        fits = last - first == 1 or (
-            choice.size(first, last) <= max_tokens
-            and count(text[units[first].start : units[last - 1].end]) <= max_tokens
-        )
-        if fits:
-            runs.append((first, last))
+        size = choice.size(first, last)
+        if last - first > 1 and size <= max_tokens:
+            size = count(text[units[first].start : units[last - 1].end])
+        if last - first == 1 or size <= max_tokens:
+            yield first, last, size
         else:
             at = choice.best(first, last)
             waiting += [(at, last), (first, at)]
-    return runs
 
 
 class _Choice:

@@ -17,15 +17,16 @@ from orchestrator.plan.split.pieces import (
     WEAKEST_BLOCK,
     Block,
     Line,
+    OnShare,
     heading_strength,
     lines_of,
+    telling,
 )
 
 _MAX_FRONT_MATTER_LINES = 500
 _MAX_DEPTH = 32
 """Lists and quotes around one another; what is deeper is text. Bounds the time that one line takes."""
 _MAX_TITLE_CHARS = 300
-
 _FENCE = re.compile(r" {0,3}(?:(`{3,})[^`]*|(~{3,}).*)$")
 _HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]|$)")
 _UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*$")
@@ -56,12 +57,11 @@ _TELLING = frozenset(" \t>-*+_`~#|<=:0123456789")
 """First characters of lines that can be more than the text of a paragraph."""
 
 
-def blocks_of(text: str) -> list[Block]:
+def blocks_of(text: str, *, on_share: OnShare | None = None) -> list[Block]:
     """The blocks of `text`, which cover it; blank lines belong to the block before them."""
     scan = _Scan()
     lines = list(lines_of(text))
-    done = scan.front_matter(lines)
-    for line in lines[done:]:
+    for line in telling(lines[scan.front_matter(lines) :], on_share):
         scan.take(line)
     return _with_ends(scan.blocks, text)
 

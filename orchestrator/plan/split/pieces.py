@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 SplitMode = Literal["markdown", "headings", "text", "code", "lines", "regex"]
+
+OnShare = Callable[[float], None]
+"""Told again and again which share of a task is done, from 0 to 1; what it raises ends the task."""
 
 RULE, BLOCK, WEAKEST_BLOCK = 14, 12, 7
 SENTENCE_AND_LINE, SENTENCE, LINE, GLUED, WORD, CHARACTER = 6, 5, 4, 3, 2, 1
@@ -35,12 +38,13 @@ class Piece:
 
     `heading_path` holds the headings above the first heading or text of the piece, outermost first, as plain text.
     `previous_tail` and `next_head` are what stands before and after it, never part of `text`. `notes` tell every cut
-    that had to be made in a bad place.
+    that had to be made in a bad place. `tokens` is the count of `text` in `cl100k_base`, where splitting needed it.
     """
 
     text: str
     start: int
     end: int
+    tokens: int | None = None
     heading_path: tuple[str, ...] = ()
     previous_tail: str = ""
     next_head: str = ""
@@ -82,6 +86,18 @@ class Line(NamedTuple):
     start: int
     end: int
     text: str
+
+
+_LINES_TOLD = 500
+"""Lines, a few milliseconds' work, after which progress is told."""
+
+
+def telling(lines: Sequence[Line], on_share: OnShare | None) -> Iterator[Line]:
+    """The lines again, telling how far through their text they have come."""
+    for number, line in enumerate(lines):
+        yield line
+        if on_share is not None and not number % _LINES_TOLD:
+            on_share(line.end / lines[-1].end)
 
 
 _LINE = re.compile(r"([^\r\n]*)(?:\r\n|\r|\n)|([^\r\n]+)")

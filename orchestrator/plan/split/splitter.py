@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from orchestrator.plan.split.cutting import cut
 from orchestrator.plan.split.markdown import blocks_of
 from orchestrator.plan.split.overlap import head_after, tail_before
 from orchestrator.plan.split.patterns import starts_of
-from orchestrator.plan.split.pieces import BLOCK, Block, Piece, SplitError, SplitMode, Unit, lines_of
+from orchestrator.plan.split.pieces import BLOCK, Block, OnShare, Piece, SplitError, SplitMode, Unit, lines_of
 from orchestrator.plan.split.prose import line_units, sentence_units
 from orchestrator.plan.split.source_code import code_blocks, inner_blocks
 from orchestrator.plan.tokens import count_tokens
 
 Sized = tuple[Unit, int]
 Span = tuple[int, int]
+_Cut = tuple[int, int, str, int | None]
+"""A piece: start, end, what has to be said about the cut at its beginning, and its count where that is known."""
+
+RULES_VERSION = 1
+"""Of all that decides where cuts are made, and of what a piece tells: to be raised with every change to either, since
+splits are kept by it."""
+
+_OUTLINE, _UNITS = 0.3, 0.8
+"""Shares of the time at which the blocks of a Markdown text are known, and (of the rest) what they count; measured."""
 
 _MAX_HEADING_LEVEL = 6
 _MAX_CODE_DEPTH = 12
@@ -32,6 +41,7 @@ def split_text(
     level: int | None = None,
     pattern: str | None = None,
     language: str | None = None,
+    on_share: OnShare | None = None,
 ) -> tuple[Piece, ...]:
     """The pieces of `text`: joined, they are `text` to the character; the empty text has none.
 
@@ -44,12 +54,15 @@ def split_text(
     No piece is counted above `max_tokens` of `cl100k_base`, but for a single character that alone is. No cut is made
     inside a word, nor, in Markdown, inside a fence, a table, HTML or front matter, unless that alone exceeds the
     limit; then a note says so. Cuts depend on the text near them. Takes linear time: run it off the event loop.
-    Raises `SplitError` when the arguments make no sense.
+    `on_share` is told how far it has come, dozens of times a second. Raises `SplitError` when the arguments make no
+    sense.
     """
     _check(mode, max_tokens=max_tokens, overlap_tokens=overlap_tokens, level=level, pattern=pattern)
     if not text:
         return ()
-    outline = _Outline.of(text) if mode in ("markdown", "headings") else _Outline([])
+    tell = on_share or _tell_nobody
+    begun = _OUTLINE if mode in ("markdown", "headings") else 0.0
+    outline = _Outline(blocks_of(text, on_share=lambda share: tell(share * begun))) if begun else _Outline([])
     if mode == "headings":
         parts = _sections(text, outline, level)
     elif mode == "regex" and pattern is not None:
@@ -59,9 +72,13 @@ def split_text(
     else:
         parts = [(0, len(text))]
     if max_tokens is None:
-        cuts = [(start, end, "") for start, end in parts]
+        cuts = [(start, end, "", None) for start, end in parts]
     else:
-        cuts = [each for part in parts for each in _within(text, part, mode, max_tokens, outline, language)]
+
+        def on_place(place: float) -> None:
+            tell(begun + (1 - begun) * place / len(text))
+
+        cuts = [each for part in parts for each in _within(text, part, mode, max_tokens, outline, language, on_place)]
     return tuple(_pieces(text, cuts, outline, overlap_tokens))
 
 
@@ -80,15 +97,15 @@ def _check(
         raise SplitError("`split: regex` and `pattern` go together", hint="such as pattern: '^Chapter'")
 
 
+def _tell_nobody(share: float) -> None:
+    pass
+
+
 @dataclass(slots=True)
 class _Outline:
     """The blocks of a Markdown text and its headings; answers which headings stand above a place."""
 
     blocks: list[Block]
-
-    @classmethod
-    def of(cls, text: str) -> _Outline:
-        return cls(blocks_of(text))
 
     def headings(self) -> list[Block]:
         return [block for block in self.blocks if block.level]
@@ -131,17 +148,31 @@ def _from_each(starts: Iterable[int], text: str) -> list[Span]:
 
 
 def _within(
-    text: str, part: Span, mode: SplitMode, max_tokens: int, outline: _Outline, language: str | None
-) -> Iterator[tuple[int, int, str]]:
-    """The pieces of a part, with what has to be said about the cut at the beginning of each."""
+    text: str,
+    part: Span,
+    mode: SplitMode,
+    max_tokens: int,
+    outline: _Outline,
+    language: str | None,
+    on_place: Callable[[float], None],
+) -> Iterator[_Cut]:
+    """The pieces of a part. `on_place` is told how far through the text, in characters, the work has come."""
     start, end = part
-    if mode in ("headings", "regex") and count_tokens(text[start:end]) <= max_tokens:
-        yield start, end, ""
-        return
-    sized = list(_units(text, part, mode, max_tokens, outline, language))
-    units, sizes = [unit for unit, _ in sized], [size for _, size in sized]
-    for first, last in cut(text, units, max_tokens=max_tokens, count=count_tokens, sizes=sizes):
-        yield units[first].start, units[last - 1].end, units[first].note
+    if mode in ("headings", "regex"):
+        size = count_tokens(text[start:end])
+        if size <= max_tokens:
+            on_place(end)
+            yield start, end, "", size
+            return
+    units, sizes = list[Unit](), list[int]()
+    for unit, size in _units(text, part, mode, max_tokens, outline, language):
+        units.append(unit)
+        sizes.append(size)
+        on_place(start + (unit.end - start) * _UNITS)
+    for first, last, size in cut(text, units, max_tokens=max_tokens, count=count_tokens, sizes=sizes):
+        place = units[last - 1].end
+        on_place(start + (end - start) * _UNITS + (place - start) * (1 - _UNITS))
+        yield units[first].start, place, units[first].note, size
 
 
 def _units(
@@ -212,14 +243,15 @@ def _paragraphs(text: str, start: int, end: int) -> Iterator[Block]:
     yield block or Block(start, "paragraph", BLOCK, end=end)
 
 
-def _pieces(text: str, cuts: Sequence[tuple[int, int, str]], outline: _Outline, overlap_tokens: int) -> Iterator[Piece]:
+def _pieces(text: str, cuts: Sequence[_Cut], outline: _Outline, overlap_tokens: int) -> Iterator[Piece]:
     paths = _paths(text, cuts, outline.headings())
-    for number, (start, end, note) in enumerate(cuts):
+    for number, (start, end, note, tokens) in enumerate(cuts):
         after = cuts[number + 1][2] if number + 1 < len(cuts) else ""
         yield Piece(
             text=text[start:end],
             start=start,
             end=end,
+            tokens=tokens,
             heading_path=next(paths),
             previous_tail=tail_before(text, start, max_tokens=overlap_tokens),
             next_head=head_after(text, end, max_tokens=overlap_tokens),
@@ -227,11 +259,11 @@ def _pieces(text: str, cuts: Sequence[tuple[int, int, str]], outline: _Outline, 
         )
 
 
-def _paths(text: str, cuts: Iterable[tuple[int, int, str]], headings: Sequence[Block]) -> Iterator[tuple[str, ...]]:
+def _paths(text: str, cuts: Iterable[_Cut], headings: Sequence[Block]) -> Iterator[tuple[str, ...]]:
     """For each piece, in order, the headings above its first heading or text."""
     above: list[Block] = []
     coming = 0
-    for start, end, _ in cuts:
+    for start, end, *_ in cuts:
         first = start + len(text[start:end]) - len(text[start:end].lstrip())
         while coming < len(headings) and headings[coming].end <= first:
             _enter(above, headings[coming])
