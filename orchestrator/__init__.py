@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         resume_run,
         run_plan,
     )
+    from orchestrator.engine.allowance import WindowOutlook, WindowUse
     from orchestrator.engine.control import RunControl, StopLevel
     from orchestrator.engine.outlook import ChunkOutlook, EntryOutlook, Outlook
     from orchestrator.engine.result import ChunkOutcome, RunResult
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     from orchestrator.plan.loading import Loading
     from orchestrator.plan.model import Plan
     from orchestrator.planning import PlanningResult
-    from orchestrator.runners.base import Failure, FailureClass, Reply, Request, Runner, RunnerInfo, Usage
+    from orchestrator.runners.base import Failure, FailureClass, Reply, Request, Runner, RunnerInfo, Usage, UsageWindow
     from orchestrator.runners.simulated import SimulatedRunner
 
 __version__ = "0.1.0"
@@ -98,6 +99,9 @@ __all__ = [
     "UnknownRunError",
     "Usage",
     "UsageError",
+    "UsageWindow",
+    "WindowOutlook",
+    "WindowUse",
     "aforecast_plan",
     "aplan_request",
     "aresume_run",
@@ -129,6 +133,7 @@ _HOMES = {
         "resume_run",
         "run_plan",
     ),
+    "engine.allowance": ("WindowOutlook", "WindowUse"),
     "engine.control": ("RunControl", "StopLevel"),
     "engine.outlook": ("ChunkOutlook", "EntryOutlook", "Outlook"),
     "engine.result": ("ChunkOutcome", "RunResult"),
@@ -138,7 +143,7 @@ _HOMES = {
     "plan.loading": ("Loading",),
     "plan.model": ("Plan",),
     "planning": ("PlanningResult",),
-    "runners.base": ("Failure", "FailureClass", "Reply", "Request", "Runner", "RunnerInfo", "Usage"),
+    "runners.base": ("Failure", "FailureClass", "Reply", "Request", "Runner", "RunnerInfo", "Usage", "UsageWindow"),
     "runners.simulated": ("SimulatedRunner",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -16,6 +16,7 @@ from typing import Any, TypedDict, Unpack
 
 from orchestrator.binding import bind_new_run, bind_resumed_run, check_options, kept_limit
 from orchestrator.engine import recall
+from orchestrator.engine.allowance import WindowOutlook as WindowOutlook
 from orchestrator.engine.control import RunControl
 from orchestrator.engine.outlook import EntryOutlook as EntryOutlook
 from orchestrator.engine.outlook import Outlook
@@ -27,7 +28,7 @@ from orchestrator.events import Event
 from orchestrator.forecasting import learned_so_far as learned_so_far
 from orchestrator.forecasting import make_outlook
 from orchestrator.opening import DEFAULT_STORE, OpenedPlan, open_plan
-from orchestrator.plan.load import StdinText
+from orchestrator.plan.inputs import GivenInput, declared_inputs
 from orchestrator.plan.loading import OnLoading
 from orchestrator.plan.model import Plan
 from orchestrator.planning import PlanningResult, left_of, make_plan, reopen
@@ -74,7 +75,7 @@ class CommonOptions(TypedDict, total=False):
 class RunOptions(CommonOptions, total=False):
     """What a new run takes besides.
 
-    inputs: texts by input name; a `Path` is a file, a string the text itself.
+    inputs: texts by input name; a `Path` is a file, a tuple of them several, a string the text itself.
     default_output: write `<name>.result.<ext>` in the current folder when neither the call nor the plan names a file.
     fresh: reuse no stored answer. redo: ids of chunks to ask again.
     only: run these chunks and what they need, and stitch these alone. until: leave out what comes after these.
@@ -84,7 +85,7 @@ class RunOptions(CommonOptions, total=False):
     on_planned: called with the planner's result when the plan has a request alone, before its chunks run.
     """
 
-    inputs: Mapping[str, str | Path | StdinText] | None
+    inputs: Mapping[str, GivenInput] | None
     default_output: bool
     fresh: bool
     only: Sequence[str]
@@ -99,12 +100,13 @@ class RunOptions(CommonOptions, total=False):
 class PlanningOptions(CommonOptions, total=False):
     """What a request is planned with besides.
 
-    inputs: texts by input name; a `Path` is a file, a string the text itself. A request in words needs no other
-    declaration of its inputs; of a plan they are those it declares. name: the name of the plan that is made.
+    inputs: texts by input name; a `Path` is a file, a tuple of them several, a string the text itself. A request in
+    words needs no other declaration of its inputs; of a plan they are those it declares. name: the name of the plan
+    that is made.
     fresh: reuse no stored answer. base_dir and root as for `RunOptions`.
     """
 
-    inputs: Mapping[str, str | Path | StdinText] | None
+    inputs: Mapping[str, GivenInput] | None
     name: str | None
     fresh: bool
     base_dir: Path | str | None
@@ -204,7 +206,7 @@ async def aplan_request(request: PlanSource, **options: Unpack[PlanningOptions])
     given = _checked(options, PlanningOptions)
     source = _source(request)
     if isinstance(request, str) and len(request.split()) > 1:
-        source = {"request": request, "inputs": dict.fromkeys(options.get("inputs") or (), "required")}
+        source = {"request": request, "inputs": declared_inputs(options.get("inputs") or {})}
     if isinstance(source, dict) and (name := options.get("name")):
         source = {"name": name, **source}
     opened = await open_plan(source, given)

@@ -15,16 +15,18 @@ from typing import Any
 from orchestrator.engine.clock import Clock
 from orchestrator.engine.control import RunControl
 from orchestrator.engine.gate import Bounds
-from orchestrator.engine.recall import file_record, reload_workload, stitch_record
+from orchestrator.engine.recall import file_record, input_record, reload_workload, stitch_record
+from orchestrator.engine.result_files import files_of_run
 from orchestrator.engine.reuse import ReuseRules
 from orchestrator.engine.session import RunSession
 from orchestrator.engine.settings import RunSettings, Surroundings
 from orchestrator.engine.stitch import EXTENSIONS
 from orchestrator.errors import UsageError
 from orchestrator.opening import Loader, OpenedPlan, Options, loader_for, store_path
+from orchestrator.plan.layout import files_to_write
 from orchestrator.plan.sampling import part_of
 from orchestrator.plan.selection import require_known
-from orchestrator.plan.workload import InputText, Workload
+from orchestrator.plan.workload import Workload
 from orchestrator.runners.base import Runner
 from orchestrator.runners.choose import choose_runner
 from orchestrator.store import RunRecord, open_store
@@ -93,7 +95,7 @@ def bind_new_run(opened: OpenedPlan, options: Options, *, environment: Mapping[s
         plan_path=_text(workload.path or opened.planned_from),
         base_dir=_text(opened.base_dir),
         source=workload.source,
-        inputs={name: _input_record(each) for name, each in workload.inputs.items()},
+        inputs={name: input_record(each) for name, each in workload.inputs.items()},
         files=dict(workload.files),
         options=kept,
         state="running",
@@ -157,6 +159,7 @@ def _session(
         ),
         rules=reuse_rules(kept),
         output=_target(workload, kept["output"], options.get("output")),
+        files=files_of_run(workload, kept, none=str(options.get("output")) == NO_FILE),
         force=bool(options.get("force")),
     )
     surroundings = Surroundings(
@@ -179,12 +182,7 @@ def _session(
 
 
 def _output(
-    workload: Workload,
-    asked: Path | str | None,
-    *,
-    default: bool,
-    selected: bool = False,
-    sampled: bool = False,
+    workload: Workload, asked: Path | str | None, *, default: bool, selected: bool = False, sampled: bool = False
 ) -> Path | None:
     """Where a complete result belongs.
 
@@ -195,7 +193,7 @@ def _output(
     output = workload.output if asked is None else Path(os.path.realpath(asked))
     if asked is not None and not sampled:
         return output
-    if output is None and default:
+    if output is None and default and (sampled or files_to_write(workload) is None):
         output = Path.cwd() / f"{workload.name}.result.{EXTENSIONS[workload.stitch_format]}"
     if output is not None and sampled:
         return output.with_name(f"{output.stem}.sample{output.suffix}")
@@ -272,13 +270,3 @@ def _runner_name(runner: Runner | str | None) -> str:
 
 def _text(path: Path | str | None) -> str | None:
     return None if path is None else str(path)
-
-
-def _input_record(given: InputText) -> dict[str, Any]:
-    """Enough to read the input again: texts that stand nowhere else are kept whole."""
-    record: dict[str, Any] = {"given": given.given, "sha256": given.sha256}
-    if given.given in ("stdin", "set"):
-        record["text"] = given.text
-    elif given.path is not None:
-        record["path"] = str(given.path)
-    return record

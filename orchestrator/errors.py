@@ -92,12 +92,13 @@ class PlanChangedError(UsageError):
 
 
 class OutputExistsError(UsageError):
-    """The output file exists and is not what we last wrote there. Nothing was started."""
+    """The output file exists and is not what we last wrote there, nor are so many `more`. Nothing was started."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, more: int = 0) -> None:
         self.path = path
+        also = f" (and so it is with {more:,} more)" if more else ""
         super().__init__(
-            f"{path} exists and was not written by a run, or was edited since; "
+            f"{path} exists and was not written by a run, or was edited since{also}; "
             "choose another file with -o, or overwrite it with --force"
         )
 

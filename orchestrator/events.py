@@ -207,6 +207,7 @@ class RunReviewed(EventBase):
 class RunStitched(EventBase):
     """The result exists. `path` is null when it was not written to a file; `gaps` names what is missing in it.
 
+    `files` counts the results where each source has its own: `path` is then their folder, with a slash at its end.
     `failed_path` is the file of the rows that failed, null when there is none. `problems` say why the result is not
     complete although every answer is there, `notes` what a reader should know of it.
     """
@@ -218,13 +219,15 @@ class RunStitched(EventBase):
     failed_path: str | None = None
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    files: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFinished(EventBase):
     """Last event of a process. `reason` says why a stopped run stopped, else it is empty.
 
-    `elapsed_s` is this process's; `work_s` is what its paid attempts took one after the other.
+    `elapsed_s` is this process's; `work_s` is what its paid attempts took one after the other. `windows` are the
+    login's usage windows as seen last, each with `name`, `utilization`, `resets_at`, `moved`, `step` and `cost_usd`.
     """
 
     type: ClassVar[str] = "run_finished"
@@ -238,6 +241,7 @@ class RunFinished(EventBase):
     elapsed_s: float
     work_s: float
     reason: str
+    windows: tuple[Mapping[str, Any], ...] = ()
 
 
 Event = (

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.binding import reuse_rules, runner_kind, selected
+from orchestrator.engine.allowance import WindowUse, foretell, window_from_record
 from orchestrator.engine.clock import Clock
 from orchestrator.engine.forecast import forecast
 from orchestrator.engine.measuring import learn
@@ -17,7 +18,10 @@ from orchestrator.plan.learned import NOTHING_LEARNED, Learned
 from orchestrator.plan.tally import Tally
 from orchestrator.plan.workload import Workload
 from orchestrator.store import Connection, look_into
-from orchestrator.store.reads import chunks, previous_run_id
+from orchestrator.store.reads import chunks, latest_events, previous_run_id
+
+RUNS_ASKED = 20
+"""Earlier runs whose usage windows are looked at."""
 
 
 async def make_outlook(opened: OpenedPlan, options: Options) -> Outlook:
@@ -46,9 +50,21 @@ async def make_outlook(opened: OpenedPlan, options: Options) -> Outlook:
         estimate = estimate_workload(
             found.ahead, reusable=found.reusable, max_concurrency=limit, learned=learned, tally=tally
         )
-        return outlook(found.ahead, forecast=found, estimate=estimate, rules=rules)
+        windows = foretell(
+            _windows_seen(connection),
+            cost_usd_low=estimate.cost_usd_low,
+            cost_usd_high=estimate.cost_usd_high,
+            now_s=Clock().epoch_s(),
+        )
+        return outlook(found.ahead, forecast=found, estimate=estimate, rules=rules, windows=windows)
 
     return await opened.loader.watch.run(lambda: look_into(store_path(options), question))
+
+
+def _windows_seen(connection: Connection) -> list[WindowUse]:
+    """The login's usage windows as the latest runs saw them, the latest first."""
+    records = [each for event in latest_events(connection, runs=RUNS_ASKED) for each in event.get("windows", ())]
+    return [use for each in records if (use := window_from_record(each)) is not None]
 
 
 def learned_so_far(workload: Workload, *, store: Path) -> Learned:

@@ -17,21 +17,22 @@ from orchestrator.engine.planner import (
     MEND_IDS,
     PLANNER_ID,
     PlannedWork,
-    mend_prompt,
+    mend_task,
     plan_from_answer,
-    planner_prompt,
+    planner_task,
     planning_workload,
 )
-from orchestrator.engine.planner_answer import Strategy
+from orchestrator.engine.planner_fit import check_planned
+from orchestrator.engine.planner_form import Strategy
 from orchestrator.engine.recall import given_again, reload_workload
 from orchestrator.engine.result import RunResult
 from orchestrator.engine.session import RunSession
-from orchestrator.errors import PlanError, PlanningFailedError, UsageError
+from orchestrator.errors import PlanningFailedError, UsageError
 from orchestrator.opening import OpenedPlan, Options, loader_for, store_path
-from orchestrator.plan.load import load_plan
-from orchestrator.plan.loading import Texts
+from orchestrator.plan.grouping import group_words
+from orchestrator.plan.selection import entry_needs, entry_of
 from orchestrator.plan.tally import Tally
-from orchestrator.plan.workload import Workload
+from orchestrator.plan.workload import InputKind, Workload
 from orchestrator.plan.yaml_source import plan_to_yaml
 from orchestrator.runners.base import Runner
 from orchestrator.store import open_store
@@ -52,7 +53,8 @@ class PlanningResult:
 
     plan: the plan as `run_plan` takes it, with the `base_dir` that its paths start from; None when there is none.
     strategy: single, parallel, sequence or dag; reason: why, in the planner's words. titles: a few words by chunk id.
-    needs: for each chunk id, in plan order, those that it waits for.
+    needs: for each chunk id, in plan order, those that it waits for. pieces: what a `for_each` or `reduce` goes over,
+    in words, by chunk id.
     problems: what is wrong with the last answer, when no plan came of it.
     run: the last run of the planner. cost_usd: what all of them cost.
     """
@@ -63,6 +65,7 @@ class PlanningResult:
     reason: str = ""
     titles: Mapping[str, str] = field(default_factory=dict[str, str])
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    pieces: Mapping[str, str] = field(default_factory=dict[str, str])
     problems: tuple[str, ...] = ()
     run: RunResult
     cost_usd: float
@@ -107,27 +110,27 @@ async def make_plan(
     limit = kept_limit(request, options)
     require_bound(options, limit=limit)
     follow = {name: _plain(options.get(name)) for name in _FOLLOWED} | {"max_cost_usd": limit, "run": then_run}
-    task = prompt = await opened.loader.watch.run(lambda: _task(request, opened.loader.texts))
+    kinds: dict[str, InputKind] = {name: each.kind for name, each in request.inputs.items()}
+    tally = Tally(replace(opened.loader.texts, doing="preparing the question"))
+    first = task = await opened.loader.watch.run(lambda: planner_task(request, tally))
     spent, problems, run, confirm = 0.0, list[str](), None, options.get("confirm")
     for chunk_id in (PLANNER_ID, *MEND_IDS):
-        asking = replace(opened, workload=planning_workload(request, chunk_id=chunk_id, prompt=prompt), planning=follow)
+        asking = replace(opened, workload=planning_workload(request, chunk_id=chunk_id, task=task), planning=follow)
         run = await drive(bind_new_run(asking, _own_options(options, confirm, limit, spent), environment=environment))
         spent += run.cost_usd
         if run.status != "complete":
             return _result(opened, run, spent), None
         answer = run.chunks[chunk_id].text or ""
-        found = plan_from_answer(answer, base=_base(request), inputs=list(request.inputs))
+        found = plan_from_answer(answer, base=_base(request), inputs=kinds)
         planned = (
             found if isinstance(found, list) else await opened.loader.watch.run(partial(_open, found, opened, options))
         )
         if isinstance(planned, OpenedPlan):
             assert isinstance(found, PlannedWork)
-            chunks = planned.workload.chunks.values()
-            needs = {chunk.id: tuple(dict.fromkeys((*chunk.upstream, *chunk.after))) for chunk in chunks}
-            return replace(_result(opened, run, spent, work=found), needs=needs), planned
+            return _result(opened, run, spent, work=found, workload=planned.workload), planned
         problems = planned
         # Whoever agreed to planning has agreed to its mending.
-        prompt, confirm = mend_prompt(task, answer=answer, problems=problems), None
+        task, confirm = mend_task(first, answer=answer, problems=problems), None
     assert run is not None
     return _result(opened, run, spent, problems=problems), None
 
@@ -179,16 +182,6 @@ async def reopen(run_id: str, options: Options) -> tuple[OpenedPlan, dict[str, A
     return opened, {name: value for name, value in began.items() if value is not None} | given
 
 
-def _task(request: Workload, texts: Texts) -> str:
-    return planner_prompt(
-        request.plan.request or "",
-        inputs=list(request.inputs.values()),
-        context=request.context,
-        stitch_format=request.stitch_format,
-        tally=Tally(replace(texts, doing="preparing the question")),
-    )
-
-
 def _base(request: Workload) -> dict[str, Any]:
     """The request's own plan without chunks, under its name, as plain values."""
     return {"name": request.name, **_without_chunks(request.plan.model_dump(mode="json", exclude_unset=True))}
@@ -206,16 +199,16 @@ def _own_options(options: Options, confirm: object, limit: float | None, spent: 
 def _open(work: PlannedWork, opened: OpenedPlan, options: Options) -> OpenedPlan | list[str]:
     """The planned work, checked as any plan is; or what is wrong with it."""
     base_dir = base_of(opened)
-    try:
-        workload = load_plan(
-            work.plan,
-            inputs=options.get("inputs") or {},
-            root=opened.root,
-            base_dir=base_dir,
-            texts=opened.loader.texts,
-        )
-    except PlanError as error:
-        return [problem.message for problem in error.problems]
+    workload = check_planned(
+        work.plan,
+        strategy=work.strategy,
+        inputs=options.get("inputs") or {},
+        root=opened.root,
+        base_dir=base_dir,
+        texts=opened.loader.texts,
+    )
+    if isinstance(workload, list):
+        return workload
     origin = opened.workload.path
     return replace(opened, workload=workload, base_dir=base_dir, is_file=False, planned_from=origin, planning=None)
 
@@ -232,6 +225,7 @@ def _result(
     spent: float,
     *,
     work: PlannedWork | None = None,
+    workload: Workload | None = None,
     problems: list[str] | None = None,
 ) -> PlanningResult:
     return PlanningResult(
@@ -240,10 +234,22 @@ def _result(
         strategy=work.strategy if work else None,
         reason=work.reason if work else "",
         titles=work.titles if work else {},
+        needs=_needs(workload) if workload else {},
+        pieces={name: group_words(group) for name, group in workload.groups.items()} if workload else {},
         problems=tuple(problems or ()),
         run=run,
         cost_usd=round(spent, 6),
     )
+
+
+def _needs(workload: Workload) -> dict[str, tuple[str, ...]]:
+    """What each entry of the plan waits for, in plan order; the order of `mode: sequence` counts."""
+    needs = entry_needs(workload.chunks, workload.groups)
+    for name, chunk in workload.chunks.items():
+        entry = chunk.group or name
+        after = tuple(each for each in map(entry_of, chunk.after) if each != entry)
+        needs[entry] = tuple(dict.fromkeys((*needs[entry], *after)))
+    return needs
 
 
 def _plain(value: Any) -> Any:

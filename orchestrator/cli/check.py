@@ -17,6 +17,7 @@ from orchestrator.cli.printing import print_json, print_lines
 from orchestrator.errors import PlanError
 from orchestrator.plan.advice import notes, window_problems
 from orchestrator.plan.estimate import Estimate, estimate_workload
+from orchestrator.plan.grouping import group_words
 from orchestrator.plan.learned import Learned
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.loading import Texts
@@ -29,6 +30,8 @@ UNPLANNED = (
     "no chunks yet: the model plans them from the request (`orchestrate plan` shows how); "
     "the figures are those of asking the request in one call"
 )
+
+RESULTS_SHOWN = 3
 
 EXTENSIONS = {"markdown": "md", "text": "txt", "json": "json", "jsonl": "jsonl"}
 
@@ -80,7 +83,7 @@ def print_schema() -> None:
 def plan_record(workload: Workload, estimate: Estimate, *, here: Path, tally: Tally) -> dict[str, Any]:
     """Everything `check --json` prints. Token counts are of plain text, before the model's own way of counting."""
     tally.prepare(given.text for given in workload.inputs.values())
-    levels = chunk_levels(workload)
+    levels, files = chunk_levels(workload), workload.result_files
     default = here / f"{workload.name}.result.{EXTENSIONS[workload.stitch_format]}"
     return {
         "ok": True,
@@ -122,7 +125,8 @@ def plan_record(workload: Workload, estimate: Estimate, *, here: Path, tally: Ta
         "warnings": [*estimate.warnings, *([UNPLANNED] if workload.to_be_planned else [])],
         "notes": list(notes(workload, estimate, tally=tally)),
         "stitch": {"format": workload.stitch_format, "chunks": list(workload.stitch_chunks)},
-        "output": str(workload.output or default),
+        "output": None if files is not None else str(workload.output or default),
+        "files": {source: str(path) for source, path in files.paths.items()} if files is not None else {},
     }
 
 
@@ -151,7 +155,11 @@ def plan_lines(record: dict[str, Any]) -> list[str]:
     lines += [f"warning: {one_line(text)}" for text in record["warnings"]]
     lines += [f"note: {one_line(text)}" for text in record["notes"]]
     stitched = ", ".join(record["stitch"]["chunks"])
-    return [*lines, f"result: {one_line(record['output'], limit=4096)} ({record['stitch']['format']}: {stitched})"]
+    files = list(record["files"].values())
+    few = ", ".join(one_line(path, limit=4096) for path in files[:RESULTS_SHOWN])
+    more = f", … {len(files) - RESULTS_SHOWN:,} more" if len(files) > RESULTS_SHOWN else ""
+    result = f"{count(len(files), 'file')}, {few}{more}" if files else one_line(record["output"], limit=4096)
+    return [*lines, f"result: {result} ({record['stitch']['format']}: {stitched})"]
 
 
 def chunk_levels(workload: Workload) -> dict[str, int]:
@@ -177,17 +185,16 @@ def _group_record(group: Group, *, level: int) -> dict[str, Any]:
     prototype = group.prototype
     over = [group.over] if group.over else []
     if isinstance(group, Reduce):
-        kind, pieces, what = "reduce", None, f"merges {group.over}, {group.max_tokens:,} tokens at a time"
-    elif group.members is None:
-        kind, pieces, what = "open", None, group.what
+        kind, pieces = "reduce", None
     else:
-        kind, pieces, what = "for_each", len(group.members), f"{len(group.members):,} {group.what}"
+        kind = "open" if group.members is None else "for_each"
+        pieces = None if group.members is None else len(group.members)
     return {
         "id": group.id,
         "kind": kind,
         "level": level,
         "pieces": pieces,
-        "what": what,
+        "what": group_words(group),
         "upstream": list(dict.fromkeys((*over, *prototype.upstream))),
         "model": prototype.model,
         "complexity": prototype.complexity,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from orchestrator.api import EntryOutlook, Outlook
+from orchestrator.cli.display.allowance import window_line
 from orchestrator.cli.display.neutralise import one_line
 from orchestrator.cli.display.words import about, count, money_span, span
 from orchestrator.cli.options import OutlookFormat
@@ -59,6 +61,7 @@ def outlook_record(outlook: Outlook) -> dict[str, Any]:
         ],
         "total": {name: getattr(outlook.estimate, name) for name in TOTALS if name != "warnings"},
         "critical_path": {"chunks": list(outlook.critical_path), "time_s": outlook.critical_path_s},
+        "windows": [asdict(window) for window in outlook.windows],
         "warnings": list(outlook.warnings),
     }
 
@@ -79,6 +82,7 @@ def outlook_lines(outlook: Outlook) -> list[str]:
         more = f" and {len(path) - PATH_SHOWN} more" if len(path) > PATH_SHOWN else ""
         way = " → ".join(path[:PATH_SHOWN])
         lines.append(f"critical path: {way}{more}, about {span(outlook.critical_path_s, outlook.critical_path_s)}")
+    lines += [window_line(window) for window in outlook.windows if estimate.calls]
     return [*lines, *(f"warning: {one_line(text)}" for text in outlook.warnings)]
 
 

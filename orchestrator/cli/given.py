@@ -13,7 +13,7 @@ from orchestrator.cli.words_first import meant
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.plan.load import StdinText
+    from orchestrator.plan.inputs import GivenInput
 
 
 def environment() -> Mapping[str, str]:
@@ -32,7 +32,7 @@ def claude_path(option: Path | None) -> Path | None:
     return option or (Path(named) if named else None)
 
 
-def given_inputs(files: Sequence[str], texts: Sequence[str]) -> dict[str, str | Path | StdinText]:
+def given_inputs(files: Sequence[str], texts: Sequence[str]) -> dict[str, GivenInput]:
     """The inputs of `--input NAME=FILE|-` and `--set NAME=TEXT`.
 
     Raises `UsageError` for a missing `=`, a name given twice, or a second input from stdin; stdin is read once all
@@ -40,7 +40,7 @@ def given_inputs(files: Sequence[str], texts: Sequence[str]) -> dict[str, str | 
     """
     from orchestrator.plan.load import StdinText
 
-    values: dict[str, str | Path | StdinText] = {}
+    values: dict[str, GivenInput] = {}
     from_stdin = ""
     for option, pairs in (("--input", files), ("--set", texts)):
         for pair in pairs:

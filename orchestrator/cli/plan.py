@@ -6,12 +6,13 @@ import contextlib
 import re
 import shlex
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from orchestrator.api import PlanningResult, RunResult, aplan_request, arun_plan
+from orchestrator.cli.asked_files import with_files
 from orchestrator.cli.check import plan_lines, plan_record
 from orchestrator.cli.display.planned import planned_lines
 from orchestrator.cli.given import claude_path, environment, existing_plan, given_inputs, store_path
@@ -21,7 +22,8 @@ from orchestrator.cli.printing import print_error, print_exactly, print_lines
 from orchestrator.cli.run import NO_FILE, Session, WatchOptions, watch_all, watch_result
 from orchestrator.errors import PlanError, UsageError
 from orchestrator.plan.estimate import estimate_workload
-from orchestrator.plan.load import StdinText, load_plan
+from orchestrator.plan.inputs import GivenInput, declared_inputs
+from orchestrator.plan.load import load_plan
 from orchestrator.plan.loading import Texts
 from orchestrator.plan.tally import Tally
 from orchestrator.plan.workload import Workload
@@ -29,8 +31,6 @@ from orchestrator.store import StoredTexts
 
 NAME_WORDS = 5
 NAME_CHARS = 40
-
-Inputs = dict[str, str | Path | StdinText]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,12 +94,8 @@ def ask(request: str, files: Sequence[Path], options: PlanOptions, watch: WatchO
     """Plan a request in words, and run the plan, in one go. Returns the exit code."""
     if not request.strip():
         raise UsageError('there is no request; write it in quotes: orchestrate ask "Explain this contract" lease.md')
-    inputs = given_inputs(options.inputs, options.texts)
-    for file in files:
-        if not file.is_file():
-            raise UsageError(f"no file {file}; a request of several words needs quotes")
-        inputs[_free_name(file.stem, taken=inputs)] = file
-    plan = {"name": name_of(request), "request": request, "inputs": dict.fromkeys(inputs, "required")}
+    inputs = with_files(files, given_inputs(options.inputs, options.texts))
+    plan = {"name": name_of(request), "request": request, "inputs": declared_inputs(inputs)}
 
     async def start(session: Session) -> RunResult:
         return await arun_plan(
@@ -126,13 +122,6 @@ def name_of(request: str) -> str:
     return "-".join(words)[:NAME_CHARS].strip("-") or "request"
 
 
-def _free_name(stem: str, *, taken: Inputs) -> str:
-    """The name of an input for a file: its stem as an id, with a number behind it when that is taken."""
-    plain = re.sub(r"[^a-z0-9]+", "_", stem.lower()).strip("_")[:56]
-    plain = plain if plain[:1].isalpha() else f"file_{plain}".rstrip("_")
-    return next(name for at in range(1, len(taken) + 2) if (name := plain if at == 1 else f"{plain}_{at}") not in taken)
-
-
 def _target(output: str | None, *, folder: Path, name: str) -> Path | None:
     """The file that the plan goes to, or None for stdout. Raises `UsageError` when it is there already."""
     if output == NO_FILE:
@@ -145,7 +134,9 @@ def _target(output: str | None, *, folder: Path, name: str) -> Path | None:
     return target
 
 
-def _require_same_paths(request: Workload, target: Path, inputs: Inputs, *, root: Path | None) -> None:
+def _require_same_paths(
+    request: Workload, target: Path, inputs: Mapping[str, GivenInput], *, root: Path | None
+) -> None:
     """Raise `UsageError` when what the plan names is not found from the folder that the new file goes to."""
     folder, file = target.absolute().parent, request.path
     if file is None or folder == file.parent:
@@ -177,7 +168,13 @@ def _known(watch: WatchOptions) -> Generator[Texts]:
         yield Texts(cache=StoredTexts(store_path(watch.store)), on_loading=on_loading)
 
 
-def _told(result: PlanningResult, target: Path, options: PlanOptions, inputs: Inputs, watch: WatchOptions) -> list[str]:
+def _told(
+    result: PlanningResult,
+    target: Path,
+    options: PlanOptions,
+    inputs: Mapping[str, GivenInput],
+    watch: WatchOptions,
+) -> list[str]:
     """What the plan is, what it would cost, and how to run it."""
     with _known(watch) as known:
         workload = load_plan(target, inputs=inputs, root=options.root, texts=known)

@@ -31,7 +31,8 @@ RequestArgument = Annotated[
 ]
 AskedArgument = Annotated[str, typer.Argument(metavar='"REQUEST"', help="What is wanted, in words.")]
 FilesArgument = Annotated[
-    list[Path] | None, typer.Argument(metavar="[FILE]...", help="Files that the request is about; each is an input.")
+    list[Path] | None,
+    typer.Argument(metavar="[FILE]...", help="Files and folders that the request is about."),
 ]
 PlanFileOption = Annotated[
     str | None,
@@ -46,6 +47,7 @@ EXAMPLES = {
     "ask": (
         'orchestrate ask "Explain this contract to a tenant" lease.md -o out.md',
         'orchestrate ask "What changed?" old.md new.md -o - --max-cost 0.50',
+        'orchestrate ask "Which of these functions have no tests?" src/*.py tests',
     ),
 }
 

@@ -30,7 +30,7 @@ from orchestrator.cli.options import OutlookFormat, ProgressMode
 from orchestrator.cli.printing import print_error, print_exactly
 from orchestrator.cli.sampled import sample_lines
 from orchestrator.errors import StoreError, UsageError
-from orchestrator.plan.load import StdinText
+from orchestrator.plan.inputs import GivenInput
 from orchestrator.store import open_store
 
 STDOUT, STDERR = 1, 2
@@ -167,7 +167,7 @@ def forecast_plan_file(
     print_outlook(found, form=form or OutlookFormat.TEXT)
 
 
-def _chosen(options: RunOptions, inputs: dict[str, str | Path | StdinText]) -> ApiOptions:
+def _chosen(options: RunOptions, inputs: dict[str, GivenInput]) -> ApiOptions:
     """What is run, in the words of the API."""
     return {
         "inputs": inputs,

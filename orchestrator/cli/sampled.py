@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.api import Outlook, RunResult
+from orchestrator.cli.display.allowance import window_line
 from orchestrator.cli.display.neutralise import one_line
 from orchestrator.cli.display.words import count, money, money_span, span
 
@@ -25,5 +26,6 @@ def sample_lines(result: RunResult, whole: Outlook, *, command: str) -> list[str
     cost = money_span(estimate.cost_usd_low, estimate.cost_usd_high)
     takes = span(estimate.time_s_low, estimate.time_s_high)
     lines.append(f"the whole: {count(estimate.calls, 'more call', 'more calls')}, {cost}, {takes}")
+    lines += [window_line(window) for window in whole.windows]
     lines += [f"warning: {one_line(text)}" for text in whole.warnings]
     return [*lines, f"run it, with these answers reused: {command}"]

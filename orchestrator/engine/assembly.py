@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from orchestrator.engine.allowance import Allowances
 from orchestrator.engine.budget import Budget
 from orchestrator.engine.execute import Executor
 from orchestrator.engine.forecast import Forecast
@@ -29,6 +30,7 @@ def assemble_executor(
     expected: Mapping[str, ChunkEstimate],
     settings: RunSettings,
     surroundings: Surroundings,
+    allowances: Allowances,
     paused_until_s: float | None,
     on_finished: Callable[[], None],
 ) -> Executor:
@@ -50,6 +52,7 @@ def assemble_executor(
         rules=settings.rules,
         forecast=forecast,
         measuring=Measuring(workload, journal=journal, runner_kind=surroundings.runner.kind),
+        allowances=allowances,
         control=surroundings.control,
         clock=surroundings.clock,
         meter=ProgressMeter(

@@ -42,14 +42,27 @@ class Tries:
 
 
 class Attempts:
-    """Starts attempts and reports their ends. `of` has the tries of every chunk that was ever started."""
+    """Starts attempts and reports their ends. `of` has the tries of every chunk that was ever started.
 
-    def __init__(self, runner: Runner, *, journal: Journal, mailbox: Mailbox, clock: Clock, on_ended: OnEnded) -> None:
+    `on_answering` is called with the chunk's id whenever text of its answer arrives.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        *,
+        journal: Journal,
+        mailbox: Mailbox,
+        clock: Clock,
+        on_answering: Callable[[str], None],
+        on_ended: OnEnded,
+    ) -> None:
         self.of: dict[str, Tries] = {}
         self._runner = runner
         self._journal = journal
         self._mailbox = mailbox
         self._clock = clock
+        self._on_answering = on_answering
         self._on_ended = on_ended
 
     def start(self, chunk: Chunk, *, prompt: str, context: str, earlier: int) -> Request:
@@ -104,6 +117,7 @@ class Attempts:
         self._mailbox.post(partial(self._on_ended, request, outcome, elapsed_s))
 
     def _progressed(self, chunk_id: str, output_chars: int) -> None:
+        self._on_answering(chunk_id)
         tries = self.of[chunk_id]
         now = self._clock.monotonic_s()
         if now - tries.told_s >= PROGRESS_INTERVAL_S:

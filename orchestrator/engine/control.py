@@ -38,5 +38,7 @@ class RunControl:
         return self._level
 
     def subscribe(self, listener: Callable[[StopLevel], None]) -> None:
-        """Call `listener` with each new level from now on."""
+        """Call `listener` with the level in force, if a stop was asked for, and with each new one from now on."""
         self._listeners.append(listener)
+        if self._level:
+            listener(self._level)

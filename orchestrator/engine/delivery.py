@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from orchestrator.engine.failed_rows import failed_lines
@@ -19,18 +20,20 @@ from orchestrator.engine.output import (
     write_atomically,
 )
 from orchestrator.engine.render import Known
+from orchestrator.engine.result_files import FilesWriter, make_files
 from orchestrator.engine.review import repaired
-from orchestrator.engine.stitch import Stitched, flat_ids, stitch
+from orchestrator.engine.stitch import Stitched, flat_ids, stitch, stitch_frames
 from orchestrator.errors import OutputWriteError
 from orchestrator.events import RunStitched
-from orchestrator.plan.workload import Workload
+from orchestrator.plan.workload import ResultFiles, Workload
 from orchestrator.store import ChunkRecord, Writes
 from orchestrator.store.reads import output_hashes
 
 
 class Delivery:
     """The files of one run. `output` is where a complete result belongs, None when no file is wanted; with `force` it
-    may overwrite what is not ours. `records` say how each chunk ended.
+    may overwrite what is not ours. With `files` each source has a result of its own instead. `records` say how each
+    chunk ended.
 
     `written` is the file that holds the result, once there is one.
     """
@@ -41,6 +44,7 @@ class Delivery:
         known: Known,
         *,
         output: Path | None,
+        files: ResultFiles | None = None,
         force: bool,
         journal: Journal,
         records: Mapping[str, ChunkRecord],
@@ -49,11 +53,25 @@ class Delivery:
         self._workload = workload
         self._known = known
         self._output = output
+        self._files = files
+        self._writer = FilesWriter(force=force, journal=journal)
         self._force = force
         self._journal = journal
         self._partial: PartialFile | None = None
         self.stitched = Stitched(text="", data=None, gaps=workload.stitch_chunks)
         self.written: Path | None = None
+
+    @property
+    def files_written(self) -> Mapping[str, Path]:
+        """The file that holds the result of each source; empty without `files`."""
+        return self._writer.written
+
+    @property
+    def result_path(self) -> str | None:
+        """Where the result is, in words: its file, or the folder of its files, which ends with a slash."""
+        if self._files is not None and self.files_written:
+            return f"{self._files.folder}/".replace("//", "/")
+        return str(self.written) if self.written else None
 
     async def begin(self) -> None:
         """From now on the finished prefix of a text result can be read."""
@@ -61,7 +79,8 @@ class Delivery:
         if self._output is not None and is_text:
             path = partial_path(self._output)
             await self._journal.ask(Writes.put_output(str(path), sha256="", run_id=self._journal.run_id))
-            self._partial = PartialFile(path)
+            ids = flat_ids(self._workload.stitch_chunks, self._known.members)
+            self._partial = PartialFile(path, frames=stitch_frames(self._workload, self._known, ids))
             self._partial.remove()
 
     def update(self) -> None:
@@ -72,15 +91,24 @@ class Delivery:
 
     async def stitch(self) -> None:
         """Put together what there is, repaired where it was."""
-        known = replace(self._known, answers=repaired(self._known.answers))
-        self.stitched = await asyncio.to_thread(stitch, self._workload, known)
+        self.stitched = await asyncio.to_thread(stitch, self._workload, self._repaired())
 
-    async def deliver(self, *, complete: bool) -> None:
+    def _repaired(self) -> Known:
+        return replace(self._known, answers=repaired(self._known.answers))
+
+    async def deliver(self, *, complete: bool, faulty: Collection[str]) -> None:
         """Write what was stitched to its file: the output, or beside it when the result is not what it should be.
+
+        `faulty` are the chunks that something was found in and not put right, "" for the result as a whole.
 
         Raises `OutputWriteError` when the file cannot be written; every answer is in the store all the same.
         """
         failed = None
+        if self._files is not None:
+            results = await asyncio.to_thread(
+                partial(make_files, faulty=faulty), self._workload, self._repaired(), self._files
+            )
+            await self._writer.write(results)
         if self._output is not None:
             failed = await self._write_failed(self._output)
             self.written = self._output if complete else incomplete_path(self._output)
@@ -92,12 +120,13 @@ class Delivery:
                 self._journal.do(Writes.forget_output(str(self._partial.path)))
         self._journal.append(
             RunStitched,
-            path=str(self.written) if self.written else None,
+            path=self.result_path,
             chars=len(self.stitched.text),
             gaps=self.stitched.gaps,
             failed_path=str(failed) if failed else None,
             problems=self.stitched.problems,
             notes=self.stitched.notes,
+            files=len(self.files_written),
         )
 
     async def _write_failed(self, output: Path) -> Path | None:

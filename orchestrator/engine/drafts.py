@@ -65,7 +65,13 @@ class Drafts:
         another form, or is not what the plan expects.
         """
         text = join_continuation(self._beginnings.pop(chunk.id, Beginning()).text, reply.text)
-        charged = Failure(error_type=FailureClass.EMPTY, message="", cost_usd=reply.cost_usd, usage=reply.usage)
+        charged = Failure(
+            error_type=FailureClass.EMPTY,
+            message="",
+            cost_usd=reply.cost_usd,
+            usage=reply.usage,
+            windows=reply.windows,
+        )
         if not text.strip():
             return replace(charged, message="the answer is empty")
         if chunk.form is not None:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from orchestrator.engine.allowance import Allowances
 from orchestrator.engine.attempts import Attempts, Outcome
 from orchestrator.engine.budget import Budget
 from orchestrator.engine.clock import Clock
@@ -24,7 +25,7 @@ from orchestrator.engine.lookup import Lookup
 from orchestrator.engine.mailbox import Mailbox
 from orchestrator.engine.measuring import Measuring
 from orchestrator.engine.pace import Pace
-from orchestrator.engine.policy import OVERLOADS, TIMEOUTS, GiveUp, Pause, Retry, StopClass, StopRun, react
+from orchestrator.engine.policy import OVERLOADS, TIMEOUTS, GiveUp, Pause, Retry, StopClass, StopRun, cost_told, react
 from orchestrator.engine.progress import ProgressMeter
 from orchestrator.engine.reuse import ReuseRules
 from orchestrator.engine.schedule import FinalStatus, Schedule, Skip
@@ -33,9 +34,6 @@ from orchestrator.errors import StoreError
 from orchestrator.plan.values import RenderTooLarge
 from orchestrator.plan.workload import Chunk, Workload
 from orchestrator.runners.base import Failure, FailureClass, Reply, Request, Runner
-
-_MAY_COST_UNTOLD = frozenset({FailureClass.CRASH, FailureClass.PROTOCOL, FailureClass.CANCELLED, *TIMEOUTS})
-"""Attempts that may have cost something without telling: charged what was reserved for them."""
 
 
 class Executor:
@@ -58,6 +56,7 @@ class Executor:
         rules: ReuseRules,
         forecast: Forecast,
         measuring: Measuring,
+        allowances: Allowances,
         control: RunControl,
         clock: Clock,
         meter: ProgressMeter,
@@ -70,7 +69,6 @@ class Executor:
         self._journal = journal
         self._budget = budget
         self._measuring = measuring
-        self._control = control
         self._clock = clock
         self._meter = meter
         self._on_finished = on_finished
@@ -91,11 +89,16 @@ class Executor:
             on_draft=self._drafts.found,
             on_missing=schedule.enqueue,
         )
+        self._allowances = allowances
         self._attempts = Attempts(
-            runner, journal=journal, mailbox=self._mailbox, clock=clock, on_ended=self._on_attempt_ended
+            runner,
+            journal=journal,
+            mailbox=self._mailbox,
+            clock=clock,
+            on_answering=allowances.heard,
+            on_ended=self._on_attempt_ended,
         )
         self._pace = Pace(schedule.max_concurrency)
-        self._call_numbers: dict[str, int] = {}
         self._unsettled = 0
         control.subscribe(lambda level: self._mailbox.post(partial(self._on_stop_asked, level)))
         self._store_error: StoreError | None = None
@@ -111,8 +114,7 @@ class Executor:
         With `stopped` nothing starts at all. Raises `StoreError` when answers can no longer be kept.
         """
         self._gate.stop(*stopped)
-        if self._control.level:
-            self._on_stop_asked(self._control.level)
+        self._mailbox.handle_posted()
         self._gate.begin()
         self._heartbeat()
         try:
@@ -213,7 +215,7 @@ class Executor:
     def _start(self, chunk_id: str) -> None:
         chunk = self._chunks[chunk_id]
         self._budget.reserve(chunk_id)
-        self._call_numbers[chunk_id] = self._pace.started()
+        self._pace.started(chunk_id)
         self._unsettled += 1
         request = self._attempts.start(
             chunk,
@@ -234,8 +236,8 @@ class Executor:
         self._schedule.release(chunk_id)
         if isinstance(outcome, Reply):
             outcome = self._drafts.whole(self._chunks[chunk_id], outcome)
-        told = isinstance(outcome, Reply) or outcome.cost_usd > 0 or outcome.error_type not in _MAY_COST_UNTOLD
-        charge = self._budget.settle(chunk_id, cost_usd=outcome.cost_usd if told else None)
+        charge = self._budget.settle(chunk_id, cost_usd=cost_told(outcome))
+        self._allowances.ended(chunk_id, outcome.windows, cost_usd=charge)
         end = AttemptEnd(attempt=request.attempt, elapsed_s=elapsed_s, charge_usd=charge)
         if isinstance(outcome, Reply):
             self._gate.answered()
@@ -258,7 +260,7 @@ class Executor:
             self._gate.stop("interrupted", "interrupted")
             return
         if failure.error_type in OVERLOADS:
-            self._pace.overloaded(self._call_numbers[chunk_id])
+            self._pace.overloaded(chunk_id)
         if self._unfolding.can_split(chunk_id, failure) and self._unfolding.split(chunk_id):
             return
         tries = self._attempts.of[chunk_id]

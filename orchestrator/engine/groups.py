@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from orchestrator.engine.join_source import groups_by_source, source_text
 from orchestrator.engine.merging import SHRINKS, Sized, cut_to_fit, pack
 from orchestrator.engine.render import Known
 from orchestrator.engine.schedule import FinalStatus, Node, OnMissing
@@ -62,6 +63,7 @@ class Groups:
             for group in workload.groups.values()
             if isinstance(group, ForEach) and group.members is not None
         }
+        self._by_source = groups_by_source(workload)
         self._levels: dict[str, list[str]] = {}
         self._batches: dict[str, int] = {}
         self.known = Known(
@@ -87,6 +89,12 @@ class Groups:
     def add(self, chunks: Sequence[Chunk]) -> None:
         """Chunks that became known otherwise than by a step."""
         self._chunks.update({chunk.id: chunk for chunk in chunks})
+
+    def slices(self, names: Sequence[str]) -> list[str]:
+        """What the parts of a piece are of its source, when their answers are joined as that was; else []."""
+        chunks = [self._chunks[name] for name in names]
+        items = [chunk.item for chunk in chunks if chunk.group in self._by_source and chunk.item is not None]
+        return [source_text(item) for item in items]
 
     def record(self, chunk: Chunk) -> ChunkRecord:
         """What is stored of a chunk that became known: from an earlier process of the run, or new."""
@@ -223,17 +231,26 @@ def new_record(chunk: Chunk) -> ChunkRecord:
 
 
 def known_from(workload: Workload, *, answers: Mapping[str, str], gaps: Mapping[str, str]) -> Known:
-    """What a stored run knows; the chunks of a group are those whose ids carry its name, in the given order."""
+    """What a stored run knows; the chunks of a group that was open are those whose ids carry its name, in order."""
+
+    def members(name: str) -> tuple[str, ...] | None:
+        group = workload.groups.get(name)
+        known = group.members if isinstance(group, ForEach) else None
+        return known if known is not None else stored_members(name, {**answers, **gaps})
+
     return Known(
         answers=answers,
         gaps=gaps,
         chunks=workload.chunks,
         groups=workload.groups,
-        members=lambda name: stored_members(name, {**answers, **gaps}),
+        members=members,
     )
 
 
 def stored_members(name: str, ids: Collection[str]) -> tuple[str, ...] | None:
     """The chunks of a group among the ids of a stored run, parts of pieces left out; None for what is no group."""
-    piece = re.compile(rf"{re.escape(name)}\[[0-9]+\]")
-    return None if name in ids else tuple(each for each in ids if piece.fullmatch(each)) or None
+    if name in ids:
+        return None
+    piece = re.compile(rf"{re.escape(name)}\[([0-9]+)\]")
+    numbers = {each: int(found[1]) for each in ids if (found := piece.fullmatch(each))}
+    return tuple(sorted(numbers, key=numbers.__getitem__)) or None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 
+from orchestrator.engine.allowance import WindowOutlook
 from orchestrator.engine.forecast import Forecast
 from orchestrator.engine.reuse import ReuseRules, reason_to_run
 from orchestrator.plan.estimate import ChunkEstimate, Estimate
@@ -59,6 +60,7 @@ class Outlook:
     """What a run of the plan would do. `entries` in plan order, `estimate` of all that runs.
 
     `critical_path` are the chunks that take longest one after the other, `critical_path_s` the seconds they take.
+    `windows` are the usage windows that the login reported in earlier runs and that are not over yet.
     """
 
     name: str
@@ -67,9 +69,17 @@ class Outlook:
     critical_path: tuple[str, ...]
     critical_path_s: float
     warnings: tuple[str, ...] = ()
+    windows: tuple[WindowOutlook, ...] = ()
 
 
-def outlook(workload: Workload, *, forecast: Forecast, estimate: Estimate, rules: ReuseRules) -> Outlook:
+def outlook(
+    workload: Workload,
+    *,
+    forecast: Forecast,
+    estimate: Estimate,
+    rules: ReuseRules,
+    windows: tuple[WindowOutlook, ...] = (),
+) -> Outlook:
     """What the workload would do, with the store as `forecast` found it."""
     reusable = forecast.reusable
     chunks: dict[str, list[ChunkOutlook]] = {}
@@ -104,6 +114,7 @@ def outlook(workload: Workload, *, forecast: Forecast, estimate: Estimate, rules
         critical_path=path,
         critical_path_s=seconds,
         warnings=estimate.warnings,
+        windows=windows,
     )
 
 

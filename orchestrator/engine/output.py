@@ -9,13 +9,21 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from orchestrator.engine.join_source import Frame
 from orchestrator.engine.stitch import SEPARATOR, join_prefix
 from orchestrator.errors import OutputExistsError, UsageError
+from orchestrator.plan.layout import incomplete_path
 
-
-def incomplete_path(output: Path) -> Path:
-    """Where a result with gaps goes: `guide.md` → `guide.incomplete.md`."""
-    return output.with_name(f"{output.stem}.incomplete{output.suffix}")
+__all__ = [
+    "PartialFile",
+    "check_output",
+    "check_place",
+    "incomplete_path",
+    "is_ours",
+    "partial_path",
+    "sha256_of",
+    "write_atomically",
+]
 
 
 def partial_path(output: Path) -> Path:
@@ -41,17 +49,24 @@ def check_output(
     With `failed_rows` there may be a file of these beside it. `written` gives the SHA-256 of all that runs wrote to a
     file ("" for one that grows). Raises `OutputExistsError`, or `UsageError` when the place cannot be written to.
     """
-    problem = _problem_of(output)
-    if problem:
-        raise UsageError(f"{output} {problem}; choose another file with -o")
+    check_place(output)
     beside = (failed_path(output),) if failed_rows else ()
     for path in (output, incomplete_path(output), partial_path(output), *beside):
         if not force and not is_ours(path, written=written):
             raise OutputExistsError(path)
 
 
-def _problem_of(output: Path) -> str:
+def check_place(output: Path, *, makes_folders: bool = False) -> None:
+    """Raises `UsageError` when no file can be written there; with `makes_folders` its folder need not exist yet."""
     folder = output.parent
+    while makes_folders and not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    problem = _problem_of(output, folder)
+    if problem:
+        raise UsageError(f"{output} {problem}; choose another file with -o")
+
+
+def _problem_of(output: Path, folder: Path) -> str:
     try:
         if output.is_dir():
             return "is a folder"
@@ -101,11 +116,13 @@ def _beside(path: Path) -> Path:
 class PartialFile:
     """The finished prefix of a text result, in order, for a reader who does not want to wait.
 
-    It is a convenience: when it cannot be written the run goes on without it.
+    With `frames` it is joined as its source was. It is a convenience: when it cannot be written the run goes on
+    without it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, frames: Mapping[str, Frame] | None = None) -> None:
         self.path = path
+        self._frames = frames or {}
         self._written = 0
         self._dead = False
 
@@ -119,10 +136,11 @@ class PartialFile:
             end += 1
         if end == self._written or self._dead:
             return
-        text = join_prefix(ids[self._written : end], answers=answers, gaps=gaps)
+        text = join_prefix(ids[self._written : end], answers=answers, gaps=gaps, frames=self._frames)
+        before = SEPARATOR if self._written and not self._frames else ""
         try:
             with self.path.open("ab" if self._written else "wb") as file:
-                file.write(((SEPARATOR if self._written else "") + text).encode("utf-8", "surrogatepass"))
+                file.write((before + text).encode("utf-8", "surrogatepass"))
         except OSError:
             self._dead = True
         self._written = end

@@ -16,11 +16,12 @@ class Pace:
         self._good = 0
         self._deaf_until = 0
         self._started = 0
+        self._numbers: dict[str, int] = {}
 
-    def started(self) -> int:
-        """A call starts; returns its number, for `overloaded`."""
+    def started(self, chunk_id: str) -> None:
+        """A call for this chunk starts."""
         self._started += 1
-        return self._started
+        self._numbers[chunk_id] = self._started
 
     def answered(self) -> None:
         """A call brought an answer: one more at once after as many of them as go on at once."""
@@ -29,12 +30,12 @@ class Pace:
             self.now += 1
             self._good = 0
 
-    def overloaded(self, number: int) -> None:
-        """The call of this number met an overload: half as many at once.
+    def overloaded(self, chunk_id: str) -> None:
+        """The latest call for this chunk met an overload: half as many at once.
 
         Calls that had started before the last cut say nothing new, and do not cut again.
         """
-        if number > self._deaf_until:
+        if self._numbers[chunk_id] > self._deaf_until:
             self.now = max(1, self.now // 2)
             self._deaf_until = self._started
             self._good = 0

@@ -6,40 +6,47 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
-from orchestrator.engine.planner_answer import (
+from orchestrator.engine.planner_answer import read_answer
+from orchestrator.engine.planner_by_rule import large_inputs, plan_by_rule
+from orchestrator.engine.planner_fit import MAX_PIECES, room_tokens
+from orchestrator.engine.planner_form import (
     MAX_CHUNKS,
+    MAX_PIECE_TOKENS,
     MAX_PROMPT_CHARS,
     MAX_WORDS,
+    MIN_PIECE_TOKENS,
+    PIECE_TOKENS,
     PLACEHOLDER,
     PlannedChunk,
     PlannerAnswer,
     Strategy,
+    goes_over,
     in_order,
     needed_inputs,
     needs,
     placed,
-    read_answer,
     reference_name,
 )
+from orchestrator.engine.planner_material import marked, shown_input
 from orchestrator.plan.load import STAND_IN
 from orchestrator.plan.model import TIMEOUT_S
 from orchestrator.plan.tally import Tally
 from orchestrator.plan.template import compile_template
 from orchestrator.plan.tokens import head_tokens
-from orchestrator.plan.workload import InputText, Workload
+from orchestrator.plan.workload import InputKind, InputText, Workload
 from orchestrator.prompt_texts import fill, json_text, prompt_text
 
 PLANNER_ID = "plan"
 MEND_IDS = ("plan_mended_1", "plan_mended_2")
 """Chunk ids of the planner's calls: a plan that cannot be run is sent back at most twice."""
 
-WHOLE_TOKENS = 300
-"""An input up to this size (`cl100k_base`) is shown to the planner whole."""
-HEAD_TOKENS = 150
-"""Of a larger one, this much of its beginning."""
+PIECE, PARTS = "{{ item.text }}", "{{ parts }}"
+"""What stands for a piece and for merged answers in a prompt. We alone write these; a planner's are plain text."""
+
 CONTEXT_TOKENS = 1_000
 """The most that is shown of the plan's `context`."""
 EARLIER_TOKENS = 12_000
@@ -56,40 +63,71 @@ class PlannedWork:
     titles: Mapping[str, str]
 
 
-def planner_prompt(
-    request: str,
-    *,
-    inputs: Sequence[InputText] = (),
-    context: str = "",
-    stitch_format: str = "markdown",
-    tally: Tally | None = None,
-) -> str:
-    """What the planner is asked. Of each input it sees the name, the size in tokens and a short head.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannerTask:
+    """What the planner is asked, and the JSON Schema that its answer has to fit."""
 
-    Counts tokens, by `tally`: that takes about a second for 5 MB of new inputs. Raises `TokenRanksError`.
+    prompt: str
+    schema: Mapping[str, Any]
+
+
+def planner_task(request: Workload, tally: Tally | None = None) -> PlannerTask:
+    """The task of planning a workload that is `to_be_planned`.
+
+    Of each input the planner sees name, kind, size and a short head; it is told how much fits one call, and what does
+    not. Where not everything does, the schema has the plan that size alone suggests as its default. Counts tokens, by
+    `tally`: that takes about a second for 5 MB of new inputs. Raises `TokenRanksError`.
     """
+    inputs, context, asked = list(request.inputs.values()), request.context, request.plan.request or ""
     tally = tally or Tally()
     tally.prepare(each.text for each in inputs)
-    material = [_shown_input(each, tokens=tally.count(each.text)) for each in inputs]
+    sizes = {each.name: tally.count(each.text) for each in inputs}
+    room = room_tokens(request.chunks[STAND_IN["id"]].model, context=context)
+    left = room - tally.count(asked)
+    large = large_inputs(inputs, sizes=sizes, room=left)
+    material = [shown_input(each, tokens=sizes[each.name]) for each in inputs]
     if context:
         head = head_tokens(context, CONTEXT_TOKENS)
-        material.insert(0, _marked("context", 'context note="all chunks are told this too"', head))
+        material.insert(0, marked("context", 'context note="all chunks are told this too"', head))
     values = {
-        "request": _marked("request", "request", request),
+        "request": marked("request", "request", asked),
         "material": "\n\n".join(material) or "There are no inputs.",
-        "format": stitch_format,
+        "room": f"{room:,}",
+        "too_large": _too_large(inputs, large, sizes, left),
+        "format": request.stitch_format,
         "max_chunks": str(MAX_CHUNKS),
+        "max_pieces": f"{MAX_PIECES:,}",
+        "min_piece": f"{MIN_PIECE_TOKENS:,}",
+        "max_piece": f"{MAX_PIECE_TOKENS:,}",
+        "piece_tokens": f"{PIECE_TOKENS:,}",
         "max_prompt_chars": str(MAX_PROMPT_CHARS),
         "max_words": str(MAX_WORDS),
     }
-    return fill(prompt_text("planner"), values)
+    others = [each.name for each in inputs if each not in large]
+    default = plan_by_rule(asked, large, others, sizes=sizes, room=room)
+    return PlannerTask(
+        prompt=fill(prompt_text("planner"), values),
+        schema=answer_schema() | ({"default": default} if default is not None else {}),
+    )
 
 
-def mend_prompt(task: str, *, answer: str, problems: Sequence[str]) -> str:
+def _too_large(inputs: Sequence[InputText], large: Sequence[InputText], sizes: Mapping[str, int], room: int) -> str:
+    """What is said of inputs that do not fit one call; the empty text when all do."""
+    alone = {f"the input {each.name}": sizes[each.name] for each in large if sizes[each.name] > room}
+    together = {"all inputs together": sum(sizes[each.name] for each in inputs)} if large and not alone else {}
+    told = [
+        fill(prompt_text("planner-too-large"), {"what": what, "tokens": f"{tokens:,}"})
+        for what, tokens in {**alone, **together}.items()
+    ]
+    return "".join(f"\n{each}" for each in told)
+
+
+def mend_task(task: PlannerTask, *, answer: str, problems: Sequence[str]) -> PlannerTask:
     """What the planner is asked when its answer to `task` cannot be run."""
-    shown = _marked("answer", "answer", head_tokens(answer, EARLIER_TOKENS))
+    shown = marked("answer", "answer", head_tokens(answer, EARLIER_TOKENS))
     listed = "\n".join(f"- {problem}" for problem in problems)
-    return fill(prompt_text("planner-mend"), {"task": task, "answer": shown, "problems": listed})
+    values = {"task": task.prompt, "answer": shown, "problems": listed}
+    return replace(task, prompt=fill(prompt_text("planner-mend"), values))
 
 
 def answer_schema() -> dict[str, Any]:
@@ -97,23 +135,23 @@ def answer_schema() -> dict[str, Any]:
     return json.loads(json_text("planner-answer"))
 
 
-def planning_workload(request: Workload, *, chunk_id: str, prompt: str) -> Workload:
-    """A run of one chunk that asks `prompt` with the planner's schema, made of a workload that is `to_be_planned`.
+def planning_workload(request: Workload, *, chunk_id: str, task: PlannerTask) -> Workload:
+    """A run of one chunk that asks the planner's task, made of a workload that is `to_be_planned`.
 
     Model, effort and attempts are the plan's own. Its answer may always be reused: a request is planned once.
     """
     chunk = replace(
         request.chunks[STAND_IN["id"]],
         id=chunk_id,
-        template=compile_template(prompt, literal=True),
+        template=compile_template(task.prompt, literal=True),
         references=(),
         complexity="complex",
         timeout_s=max(TIMEOUT_S["complex"], request.plan.timeout_s or 0.0),
         reuse="always",
         # A second mend may have the very prompt of the first: it is another question all the same.
         occurrence=MEND_IDS.index(chunk_id) if chunk_id in MEND_IDS else 0,
-        recipe=hashlib.sha256(prompt.encode("utf-8", "replace")).hexdigest(),
-        output_schema=answer_schema(),
+        recipe=hashlib.sha256(task.prompt.encode("utf-8", "replace")).hexdigest(),
+        output_schema=task.schema,
     )
     return replace(
         request,
@@ -132,23 +170,27 @@ def planning_workload(request: Workload, *, chunk_id: str, prompt: str) -> Workl
     )
 
 
-def plan_from_answer(answer: str, *, base: Mapping[str, Any], inputs: Sequence[str] = ()) -> PlannedWork | list[str]:
+def plan_from_answer(
+    answer: str, *, base: Mapping[str, Any], inputs: Mapping[str, InputKind] | None = None
+) -> PlannedWork | list[str]:
     """The plan that the answer makes of `base`, or everything that is wrong with the answer. Never raises.
 
-    `base` is a plan with a request and without chunks; what it says stays, and `inputs` are the names of its inputs.
+    `base` is a plan with a request and without chunks; what it says stays, and `inputs` are its inputs and their kinds.
     What the planner wrote becomes data: only its references to its own chunks and to inputs are placeholders.
     """
-    read = read_answer(answer, inputs=inputs)
+    kinds = inputs or {}
+    read = read_answer(answer, inputs=list(kinds))
     if isinstance(read, list):
         return read
     if read.strategy == "single":
-        chunks: list[dict[str, Any]] = [_single(inputs)]
+        chunks: list[dict[str, Any]] = [_single(list(kinds))]
         stitched = [chunks[0]["id"]]
     else:
-        chunks = [_chunk(each) for each in in_order(read)]
+        chunks = [_chunk(each, kinds) for each in in_order(read)]
         stitched = list(read.stitch) or _leaves(read)
     plan = {key: value for key, value in base.items() if key not in ("chunks", "stitch")}
-    if read.strategy == "sequence":
+    # In a sequence pieces would run one after the other too; what they wait for is known without it.
+    if read.strategy == "sequence" and not any(chunk.for_each for chunk in read.chunks):
         plan.setdefault("mode", "sequence")
     plan["chunks"] = chunks
     plan["stitch"] = {**(base.get("stitch") or {}), "chunks": stitched}
@@ -156,12 +198,16 @@ def plan_from_answer(answer: str, *, base: Mapping[str, Any], inputs: Sequence[s
     return PlannedWork(strategy=read.strategy, reason=read.reason, plan=plan, titles=titles)
 
 
-def as_template(text: str) -> str:
-    """A template that renders as `text`, but for its references to chunks and inputs, which stay placeholders."""
+def as_template(text: str, *, instead: Mapping[str, str] = MappingProxyType({})) -> str:
+    """A template that renders as `text`, but for its references to chunks and inputs, which stay placeholders.
+
+    `instead` has what stands in place of one, by names such as `inputs.book`.
+    """
     parts: list[str] = []
     end = 0
     for found in PLACEHOLDER.finditer(text):
-        parts += [_literal(text[end : found.start()]), _reference(found[1], reference_name(found[1], found[2]))]
+        name = f"{found[1]}.{reference_name(found[1], found[2])}"
+        parts += [_literal(text[end : found.start()]), instead.get(name) or _reference(name)]
         end = found.end()
     return "".join([*parts, _literal(text[end:])])
 
@@ -171,8 +217,8 @@ def _literal(text: str) -> str:
     return re.sub(r"\{(?=[{%#]|\Z)", "{{ '{' }}", text)
 
 
-def _reference(namespace: str, name: str) -> str:
-    return f"{{{{ {namespace}.{name} }}}}"
+def _reference(name: str) -> str:
+    return f"{{{{ {name} }}}}"
 
 
 def _single(inputs: Sequence[str]) -> dict[str, Any]:
@@ -180,36 +226,50 @@ def _single(inputs: Sequence[str]) -> dict[str, Any]:
     return {"id": STAND_IN["id"], "prompt": "\n\n".join([STAND_IN["prompt"], *material]), "complexity": "complex"}
 
 
-def _chunk(chunk: PlannedChunk) -> dict[str, Any]:
-    here, inputs = set(placed(chunk.prompt, "chunks")), set(placed(chunk.prompt, "inputs"))
-    parts = [as_template(chunk.prompt)]
+def _chunk(chunk: PlannedChunk, kinds: Mapping[str, InputKind]) -> dict[str, Any]:
+    """A chunk of the plan: what it goes over stands where its prompt says so, else at the end, under a line of ours."""
+    over = ".".join(goes_over(chunk)).strip(".")
+    named = {f"{space}.{name}" for space in ("chunks", "inputs") for name in placed(chunk.prompt, space)}
+    lead, shown = _piece_texts(chunk, kinds)
+    parts = [as_template(chunk.prompt, instead={over: shown})]
     if chunk.words is not None:
         parts.append(fill(prompt_text("planned-words"), {"words": f"{chunk.words:,}"}))
-    parts += [_input_text(name) for name in needed_inputs(chunk) if name not in inputs]
-    parts += [_reference("chunks", name) for name in needs(chunk) if name not in here]
+    parts += [_input_text(name) for name in needed_inputs(chunk) if f"inputs.{name}" not in {*named, over}]
+    parts += [_reference(f"chunks.{name}") for name in needs(chunk) if f"chunks.{name}" not in {*named, over}]
+    parts += [lead] if over and over not in named else []
     spec: dict[str, Any] = {"id": chunk.id}
+    if chunk.for_each is not None:
+        pieces = {key: value for key, value in asdict(chunk.for_each).items() if value}
+        spec["for_each"] = pieces | _defaults(pieces, kinds)
+    if chunk.reduce is not None:
+        spec["reduce"] = asdict(chunk.reduce)
     if chunk.complexity is not None:
         spec["complexity"] = chunk.complexity
     return spec | {"prompt": "\n\n".join(parts)}
 
 
+def _defaults(pieces: Mapping[str, Any], kinds: Mapping[str, InputKind]) -> dict[str, Any]:
+    """What has to be said of a text that is cut, where the planner left it out."""
+    split = pieces.get("split") or ("markdown" if kinds.get(pieces.get("input", "")) == "text" else None)
+    return {"split": split, "max_tokens": pieces.get("max_tokens", PIECE_TOKENS)} if split else {}
+
+
+def _piece_texts(chunk: PlannedChunk, kinds: Mapping[str, InputKind]) -> tuple[str, str]:
+    """What is written for a piece, or for merged answers: under a line of ours, and in place of a placeholder."""
+    space, name = goes_over(chunk)
+    if chunk.reduce is not None:
+        return prompt_text("planned-parts"), PARTS
+    if space == "chunks":
+        return prompt_text("planned-element"), PIECE
+    kind = kinds.get(name, "text")
+    text = {"text": "planned-piece", "files": "planned-file"}.get(kind, "planned-one")
+    return fill(prompt_text(text), {"name": name}), f"{{{{ item.source }}}}:\n{PIECE}" if kind == "files" else PIECE
+
+
 def _input_text(name: str) -> str:
-    return fill(prompt_text("planned-input"), {"name": name, "text": _reference("inputs", name)})
+    return fill(prompt_text("planned-input"), {"name": name, "text": _reference(f"inputs.{name}")})
 
 
 def _leaves(answer: PlannerAnswer) -> list[str]:
     needed = {name for chunk in answer.chunks for name in needs(chunk)}
     return [chunk.id for chunk in answer.chunks if chunk.id not in needed]
-
-
-def _shown_input(each: InputText, *, tokens: int) -> str:
-    whole = tokens <= WHOLE_TOKENS
-    shown = "whole" if whole else f"its first {HEAD_TOKENS} tokens"
-    label = f'input name="{each.name}" tokens="{tokens}" shown="{shown}"'
-    return _marked("input", label, each.text if whole else head_tokens(each.text, HEAD_TOKENS))
-
-
-def _marked(kind: str, label: str, text: str) -> str:
-    """The text between marks that it cannot forge: they carry a hash of all of it."""
-    digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
-    return fill(prompt_text("planner-material"), {"kind": kind, "label": label, "hash": digest, "text": text})

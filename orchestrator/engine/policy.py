@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 from typing import Literal
 
-from orchestrator.runners.base import Failure, FailureClass
+from orchestrator.runners.base import Failure, FailureClass, Reply
 
 BACK_OFF_BASE_S = 1.0
 """Largest first wait; each later one may be twice as long. The API asks for at least a second between tries."""
@@ -39,6 +39,9 @@ _STOPS_THE_RUN = frozenset(
 )
 TIMEOUTS = frozenset({FailureClass.START_TIMEOUT, FailureClass.SILENCE_TIMEOUT, FailureClass.WALL_TIMEOUT})
 """After these the next attempt gets twice the time."""
+
+_MAY_COST_UNTOLD = frozenset({FailureClass.CRASH, FailureClass.PROTOCOL, FailureClass.CANCELLED, *TIMEOUTS})
+"""Attempts that may have cost something without telling."""
 
 OVERLOADS = frozenset({FailureClass.TRANSIENT, FailureClass.THROTTLED})
 """After these fewer calls go on at once."""
@@ -102,6 +105,12 @@ def react(
     if kind in _GOES_AGAIN:
         return Retry(0.0)
     return GiveUp()
+
+
+def cost_told(outcome: Reply | Failure) -> float | None:
+    """What an attempt cost, in US dollars; None for one that may have cost something and did not tell."""
+    told = isinstance(outcome, Reply) or outcome.cost_usd > 0 or outcome.error_type not in _MAY_COST_UNTOLD
+    return outcome.cost_usd if told else None
 
 
 def _wait_s(failure: Failure, nth: int, chance: random.Random) -> float:

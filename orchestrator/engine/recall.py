@@ -14,10 +14,10 @@ from orchestrator.engine.review import repaired
 from orchestrator.engine.stitch import Stitched, combining, stitch, stitch_plainly
 from orchestrator.engine.stitch_json import Combining
 from orchestrator.errors import PlanChangedError
-from orchestrator.plan.load import StdinText, load_plan
+from orchestrator.plan.load import GivenInput, StdinText, load_plan
 from orchestrator.plan.loading import Texts
 from orchestrator.plan.sampling import part_of
-from orchestrator.plan.workload import Workload
+from orchestrator.plan.workload import InputText, Workload
 from orchestrator.store import ChunkRecord, RunRecord, Store, StoredTexts
 
 
@@ -31,13 +31,15 @@ def stitch_record(workload: Workload) -> dict[str, Any]:
         "format": workload.stitch_format,
         "template": workload.stitch_template is not None or workload.plan.stitch.source_field is not None,
         "combine": asdict(combining(workload)),
+        "join": workload.plan.stitch.join,
     }
 
 
 def recall_result(store: Store, run_id: str) -> Stitched | None:
     """The result of a run as its stored answers make it, or None when it has no answer. Nothing is started.
 
-    Raises `UnknownRunError`. A result with a template of its own needs the plan as it was: `PlanChangedError`.
+    Raises `UnknownRunError`. A result with a template of its own, or joined as its source was, needs plan and inputs as
+    they were: `PlanChangedError`.
     """
     record = store.run(store.resolve(run_id))
     chunks = store.chunks(record.run_id)
@@ -51,7 +53,7 @@ def recall_result(store: Store, run_id: str) -> Stitched | None:
     answers = dict(repaired(answers))
     gaps = {chunk.chunk_id: _reason(chunk) for chunk in chunks if chunk.chunk_id not in answers}
     kept = record.options["stitch"]
-    if kept["template"]:
+    if kept["template"] or kept.get("join"):
         workload = reload_workload(record, Texts(cache=StoredTexts(store.path)))
         return stitch(workload, known_from(workload, answers=answers, gaps=gaps))
     ids = [chunk.chunk_id for chunk in chunks]
@@ -108,13 +110,27 @@ def _stored_plan(record: RunRecord) -> Path | dict[str, Any]:
     return json.loads(record.source)
 
 
-def given_again(record: RunRecord) -> dict[str, str | Path | StdinText]:
+def input_record(given: InputText) -> dict[str, Any]:
+    """Enough to read the input again: texts that stand nowhere else are kept whole."""
+    record: dict[str, Any] = {"given": given.given, "sha256": given.sha256}
+    if given.given in ("stdin", "set"):
+        record["text"] = given.text
+    elif given.paths:
+        record["paths"] = [str(path) for path in given.paths]
+    elif given.path is not None:
+        record["path"] = str(given.path)
+    return record
+
+
+def given_again(record: RunRecord) -> dict[str, GivenInput]:
     """The inputs that the run was given with its call, to be given again."""
-    given: dict[str, str | Path | StdinText] = {}
+    given: dict[str, GivenInput] = {}
     for name, each in record.inputs.items():
         match each["given"]:
             case "file":
                 given[name] = Path(each["path"])
+            case "files":
+                given[name] = tuple(map(Path, each["paths"]))
             case "stdin":
                 given[name] = StdinText(each["text"])
             case "set":

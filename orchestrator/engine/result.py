@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orchestrator.engine.allowance import WindowUse
 from orchestrator.engine.ledger import Ledger
 from orchestrator.engine.policy import StopClass
 from orchestrator.engine.render import Known
@@ -51,9 +52,11 @@ class RunResult:
     data: the JSON value of a `json` or `jsonl` result, else None.
     chunks: every chunk by id, in plan order.
     output: the file that holds `text`, or None when none was written.
+    files: with `stitch.files` the file that holds the result of each source, by its name; `text` has them all.
     problems: why the result is not complete although every chunk has its answer, such as a schema that it does not fit.
     reason: why a stopped run stopped, else "".
     remaining: what the review found and could not put right; a run that has any is partial.
+    windows: the usage windows of the login as this process saw them last; empty for a login without any.
     """
 
     run_id: str
@@ -63,10 +66,12 @@ class RunResult:
     chunks: Mapping[str, ChunkOutcome]
     cost_usd: float
     output: Path | None
+    files: Mapping[str, Path]
     stop_class: StopClass
     reason: str
     problems: tuple[str, ...] = ()
     remaining: tuple[Finding, ...] = ()
+    windows: tuple[WindowUse, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -109,9 +114,11 @@ def make_result(
     status: RunStatus,
     stitched: Stitched,
     written: Path | None,
+    files: Mapping[str, Path],
     ledger: Ledger,
     stop: tuple[StopClass, str],
     remaining: tuple[Finding, ...],
+    windows: tuple[WindowUse, ...],
 ) -> RunResult:
     """The result of a run from what its parts know at the end."""
     return RunResult(
@@ -125,10 +132,12 @@ def make_result(
         },
         cost_usd=round(ledger.cost_usd, 6),
         output=written,
+        files=dict(files),
         stop_class=stop[0],
         reason=stop[1],
         problems=stitched.problems,
         remaining=remaining,
+        windows=windows,
     )
 
 

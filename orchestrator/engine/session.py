@@ -9,6 +9,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
+from orchestrator.engine.allowance import Allowances, window_record
 from orchestrator.engine.assembly import assemble_executor
 from orchestrator.engine.delivery import Delivery
 from orchestrator.engine.estimating import make_estimate, warnings_of
@@ -21,6 +22,7 @@ from orchestrator.engine.look_ahead import LookAhead
 from orchestrator.engine.output import check_output
 from orchestrator.engine.policy import StopClass
 from orchestrator.engine.result import RunResult, make_result, run_status
+from orchestrator.engine.result_files import check_files
 from orchestrator.engine.review import Review
 from orchestrator.engine.settings import RunSettings, Surroundings
 from orchestrator.errors import LoadingStoppedError, OrchestrateError, RunnerUnavailableError, StoreError
@@ -60,6 +62,7 @@ class RunSession:
         self._lock = surroundings.store.lock(record.run_id)
         self._thread: StoreThread | None = None
         self._executor: Executor | None = None
+        self._allowances = Allowances()
         self._stop: tuple[StopClass, str] = ("", "")
         self._opened = False
         self._login = ""
@@ -75,6 +78,8 @@ class RunSession:
         if self._settings.output is not None:
             rows, force = self._workload.stitch_format == "jsonl", self._settings.force
             check_output(self._settings.output, written=store.output_hashes, force=force, failed_rows=rows)
+        if self._settings.files is not None:
+            check_files(self._settings.files, ask=store.ask, force=self._settings.force)
         own = {chunk.chunk_id: chunk for chunk in store.chunks(self.run_id)} if self._resumed else {}
         self._earlier_events = store.events(self.run_id) if self._resumed else []
         self._ahead = LookAhead(self._workload, settings=self._settings, surroundings=self._with)
@@ -102,6 +107,7 @@ class RunSession:
             self._workload,
             self._groups.known,
             output=self._settings.output,
+            files=self._settings.files,
             force=self._settings.force,
             journal=self._journal,
             records=self._ledger.records,
@@ -149,7 +155,7 @@ class RunSession:
             reason=reason,
             at=self._with.clock.iso(),
             elapsed_s=round(self._record.elapsed_s + self._elapsed_s(), 3),
-            result_path=str(self._delivery.written) if self._delivery.written else self._record.result_path,
+            result_path=self._delivery.result_path or self._record.result_path,
         )
 
     def _elapsed_s(self) -> float:
@@ -204,6 +210,7 @@ class RunSession:
             expected=expected,
             settings=self._settings,
             surroundings=self._with,
+            allowances=self._allowances,
             paused_until_s=pause_left_by(self._earlier_events),
             on_finished=self._delivery.update,
         )
@@ -227,7 +234,8 @@ class RunSession:
             self._executor.add(chunks)
             return
         if self._ledger.answers or not self._stop[0]:
-            await self._delivery.deliver(complete=self._status() == "complete")
+            faulty = {each.chunk_id for each in self._review.remaining}
+            await self._delivery.deliver(complete=self._status() == "complete", faulty=faulty)
         await self._finish()
 
     async def _can_ask(self, chunks: Sequence[Chunk]) -> bool:
@@ -257,6 +265,7 @@ class RunSession:
             elapsed_s=round(self._elapsed_s(), 3),
             work_s=round(self._ledger.work_s, 3),
             reason=self._stop[1],
+            windows=tuple(window_record(each) for each in self._allowances.windows),
         )
         await self._journal.flush()
         self.result = make_result(
@@ -264,9 +273,11 @@ class RunSession:
             status=status,
             stitched=self._delivery.stitched,
             written=self._delivery.written,
+            files=self._delivery.files_written,
             ledger=self._ledger,
             stop=self._stop,
             remaining=self._review.remaining,
+            windows=self._allowances.windows,
         )
         await self.close()
 

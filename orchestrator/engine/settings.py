@@ -12,6 +12,7 @@ from orchestrator.engine.gate import Bounds
 from orchestrator.engine.reuse import ReuseRules
 from orchestrator.engine.watch import Watch
 from orchestrator.events import RunEstimated
+from orchestrator.plan.workload import ResultFiles
 from orchestrator.runners.base import Runner
 from orchestrator.store import Store, StoredTexts
 
@@ -23,7 +24,8 @@ Confirm = Callable[[RunEstimated], bool]
 class RunSettings:
     """What a run goes on with: the plan's limits merged with what the call asked for.
 
-    `output` is the result file (absolute) or None. `force` overwrites a file that we did not write.
+    `output` is the result file (absolute) or None; `files` are those to write instead, one for each source. `force`
+    overwrites a file that we did not write.
     """
 
     max_concurrency: int
@@ -31,6 +33,7 @@ class RunSettings:
     max_cost_usd: float | None
     rules: ReuseRules
     output: Path | None
+    files: ResultFiles | None = None
     force: bool
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from orchestrator.engine.join_source import Frame, frames_of
 from orchestrator.engine.render import Known, stitch_values
 from orchestrator.engine.stitch_json import (
     BY_ID,
@@ -61,7 +62,7 @@ def _stitched(workload: Workload, known: Known) -> Stitched:
     template = workload.stitch_template
     if template is None:
         names, result_format, rule = workload.stitch_chunks, workload.stitch_format, combining(workload)
-        return stitch_plainly(
+        plain = stitch_plainly(
             names,
             result_format,
             answers=known.answers,
@@ -70,6 +71,8 @@ def _stitched(workload: Workload, known: Known) -> Stitched:
             rule=rule,
             sources=_sources(workload, known),
         )
+        by_source = workload.plan.stitch.join == "source"
+        return replace(plain, text=stitch_ids(workload, known, flat_ids(names, known.members))) if by_source else plain
     wanted = [each.key for each in template.references if each.namespace == "chunks"]
     ids = flat_ids(tuple(dict.fromkeys((*workload.stitch_chunks, *wanted))), known.members)
     text = template.render(stitch_values(workload, known))
@@ -126,8 +129,31 @@ def flat_ids(names: Sequence[str], members: Members) -> tuple[str, ...]:
     return tuple(each for name, group in groups for each in ((name,) if group is None else group))
 
 
-def join_prefix(ids: Sequence[str], *, answers: Mapping[str, str], gaps: Mapping[str, str]) -> str:
-    """The answers and gaps of `ids` as text, byte for byte as they came, one blank line between."""
+def stitch_ids(workload: Workload, known: Known, ids: Sequence[str]) -> str:
+    """The answers and gaps of `ids` as text, joined in the way that the plan says."""
+    return join_prefix(ids, answers=known.answers, gaps=known.gaps, frames=stitch_frames(workload, known, ids))
+
+
+def stitch_frames(workload: Workload, known: Known, ids: Sequence[str]) -> Mapping[str, Frame]:
+    """What stands around each answer with `join: source`; nothing, for a blank line between, in any other case."""
+    return frames_of(ids, known.chunks, known.groups) if workload.plan.stitch.join == "source" else {}
+
+
+def join_prefix(
+    ids: Sequence[str],
+    *,
+    answers: Mapping[str, str],
+    gaps: Mapping[str, str],
+    frames: Mapping[str, Frame] | None = None,
+) -> str:
+    """The answers and gaps of `ids` as text: each in its frame, else as it came with one blank line between."""
+    if frames:
+        return "".join(
+            frames[each].around(answers[each])
+            if each in answers
+            else frames[each].around_gap(str(Gap(each, gaps.get(each, "no answer"))))
+            for each in ids
+        )
     return SEPARATOR.join(
         answers[chunk_id] if chunk_id in answers else str(Gap(chunk_id, gaps.get(chunk_id, "no answer")))
         for chunk_id in ids

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from orchestrator.engine.ceilings import halves
 from orchestrator.engine.groups import Groups
+from orchestrator.engine.join_source import rejoin
 from orchestrator.engine.ledger import Ledger
 from orchestrator.engine.progress import ProgressMeter
 from orchestrator.engine.schedule import Schedule, Skip
@@ -86,11 +87,11 @@ class Unfolding:
         if missing is not None:
             return missing
         answers = [self._ledger.answers[name] for name in names]
-        form = self._groups.known.chunks[chunk_id].form
+        form, pieces = self._groups.known.chunks[chunk_id].form, self._groups.slices(names)
         if form is not None:
             text = write_json([record for answer in answers for record in read_json(answer)], compact=True)
         else:
-            text = SEPARATOR.join(answers)
+            text = rejoin(pieces, answers) if pieces else SEPARATOR.join(answers)
         return Reply(text=text, model=self._ledger.records[names[0]].model)
 
     def _record(self, chunks: Sequence[Chunk]) -> None:

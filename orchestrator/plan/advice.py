@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import islice
 
 from orchestrator.errors import Problem
 from orchestrator.plan.estimate import Estimate
 from orchestrator.plan.naming import Reference
 from orchestrator.plan.prices import Price, price_table
+from orchestrator.plan.selection import entry_of
 from orchestrator.plan.tally import Tally
 from orchestrator.plan.workload import Chunk, ForEach, Reduce, Workload
 
@@ -16,6 +17,9 @@ ONE_CALL_OUTPUT = 4000
 """Tokens that a model writes well in one go; what is asked for in many parts is rarely meant to be shorter."""
 
 Count = Callable[[str], int]
+
+ONE_CALL_INPUT = 40_000
+"""Tokens that a model reads with the same care in one go as in parts."""
 
 _NAMED = 3
 """Chunks that are named before they are only counted."""
@@ -68,15 +72,28 @@ def _certain(reference: Reference, chunk: Chunk, workload: Workload, count: Coun
 
 def _one_call(workload: Workload, estimate: Estimate, tally: Tally) -> Iterator[str]:
     models = {chunk.model for chunk in workload.chunks.values()}
-    if estimate.calls < 2 or len(models) != 1 or estimate.output_tokens >= ONE_CALL_OUTPUT:
+    merged = {group.over for group in workload.groups.values() if isinstance(group, Reduce)}
+    if estimate.calls < 2 or len(models) != 1 or _wanted_output(workload, estimate, merged) >= ONE_CALL_OUTPUT:
         return
     model = models.pop()
     price = _price(model)
+    # A longer text may be worked through piece by piece because it fits no attention, though it fits the window.
+    most = min(price.window / 2, ONE_CALL_INPUT) if merged else price.window / 2
     texts = {each.text for each in workload.inputs.values()} | {workload.context}
     texts |= {chunk.template.source for chunk in workload.chunks.values()}
     tally.prepare(texts)
-    if sum(map(tally.count, texts)) * price.token_factor <= price.window / 2:
+    if sum(map(tally.count, texts)) * price.token_factor <= most:
         yield f"all of this fits one call to {model or 'the default model'}: a plan of one chunk may do"
+
+
+def _wanted_output(workload: Workload, estimate: Estimate, merged: Collection[str]) -> int:
+    """Tokens of all answers but those that are there to be merged, and the merges on the way: one call needs none."""
+    passing = {*merged, *(name for name, group in workload.groups.items() if isinstance(group, Reduce))}
+    return sum(
+        each.output_tokens
+        for name, each in estimate.chunks.items()
+        if name == entry_of(name) or entry_of(name) not in passing
+    )
 
 
 def _moving_numbers(workload: Workload) -> Iterator[str]:

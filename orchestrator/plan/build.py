@@ -98,6 +98,7 @@ def _for_each(prototype: Chunk, spec: ChunkSpec, facts: GroupFacts, *, plan: Pla
         in_order=plan.mode == "sequence",
         what=facts.what,
         kept=continuity.kept.get(spec.id, ()),
+        of_text=facts.kind in ("text", "files"),
     )
 
 

@@ -9,7 +9,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from orchestrator.plan.draft import ChunkDraft, Located, TemplateDraft
 from orchestrator.plan.grouping import GroupFacts
-from orchestrator.plan.naming import Reference, did_you_mean
+from orchestrator.plan.naming import Member, Reference, did_you_mean, place_of
 from orchestrator.plan.report import Report
 from orchestrator.plan.yaml_source import YamlPath
 
@@ -124,6 +124,18 @@ def _template_edges(
             draft.located.report_reference(report, reference, *problem)
         elif reference.namespace == "chunks":
             yield Edge(reference.name, (draft.located, reference))
+    for member in draft.template.members:
+        problem = _member_problem(member, names)
+        if problem is not None:
+            column = place_of(draft.located.text, member.line, member.shown, f"{member.variable}.item")
+            draft.located.report(report, line=member.line, column=column, message=problem[0], hint=problem[1])
+
+
+def _member_problem(member: Member, names: Names) -> tuple[str, str] | None:
+    if not member.group:
+        what = f"`{member.variable}` is a part of a merge and has no `item`"
+        return what, f"write {{{{ {member.variable}.text }}}}"
+    return _item_problem(member.field, names.groups.get(member.group))
 
 
 def reference_problem(reference: Reference, names: Names, *, chunk: ChunkDraft | None = None) -> tuple[str, str] | None:

@@ -102,9 +102,12 @@ class PlanFiles:
 
     def note(self, file: TextFile) -> None:
         """Remember the hash of a file that was read."""
+        self.hashes[self.name_of(file.path)] = file.sha256
+
+    def name_of(self, path: Path) -> str:
+        """A real path as it is shown and kept: from the root on, whole when it is outside."""
         root = self.root.resolve()
-        inside = file.path.is_relative_to(root)
-        self.hashes[file.path.relative_to(root).as_posix() if inside else str(file.path)] = file.sha256
+        return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
     def shown(self, named: str) -> str:
         """The name of a file in messages."""
@@ -121,6 +124,19 @@ class PlanFiles:
             self.report.at(path, f"{named!r} is not a file", "name a file for the result")
         if any(isinstance(each, TextFile) and each.path == found for each in self._read.values()):
             self.report.at(path, f"{named!r} is read by this plan", "name another file for the result")
+        return found
+
+    def result(self, named: str, *, plan_file: Path | None) -> Path | tuple[str, str]:
+        """One of several result files (its real path), or message and hint when it cannot stand there."""
+        try:
+            found = inside_root(named, base=self.base, root=self.root)
+        except PathError as problem:
+            return problem.message, problem.hint
+        if found.exists() and not found.is_file():
+            return f"{named!r} is not a file", "name a file for the result"
+        if self.name_of(found) in self.hashes or (plan_file is not None and found == plan_file.resolve()):
+            hint = "keep the results apart from what is read, such as de/{{ item.source }} for docs/**/*.md"
+            return f"{named!r} is read by this plan", hint
         return found
 
 

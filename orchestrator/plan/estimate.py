@@ -153,8 +153,16 @@ def _spans(
         # Those that are not asked again would only narrow the range of those that are.
         asked = [name for name in names if name not in reusable]
         for some in (asked, [name for name in names if name in reusable]):
-            known = {name: float(inputs[name]) for name in some}
-            spans |= answer_spans(learned.calls[recipe], inputs=known, fixed=fixed, guessed_s=_time_s) if some else {}
+            if some:
+                known = {name: float(inputs[name]) for name in some}
+                paid = sum(known.values()) * price.input / price.output
+                spans |= answer_spans(
+                    learned.calls[recipe],
+                    inputs=known,
+                    fixed=fixed,
+                    besides=(paid / _raised(first.model, learned), paid),
+                    guessed_s=_time_s,
+                )
     return spans
 
 
@@ -176,8 +184,7 @@ def _cost_range(
         price, each, span = prices[model], chunks[name], spans[name]
         factor = learned.costs.get(model or "default")
         if factor is not None:
-            fit = learned.tokens.get(model or "default")
-            least = each.input_tokens / (fit.raised if fit is not None else 1.0)
+            least = each.input_tokens / _raised(model, learned)
             low += factor * (least * price.input + span.low * price.output) / MILLION
             high += factor * (each.input_tokens * price.input + span.high * price.output) / MILLION
             continue
@@ -200,6 +207,12 @@ def _price(model: str | None, learned: Learned) -> Price:
     price = price_table().find(model) or price_table().dearest()
     fit = learned.tokens.get(model or "default")
     return replace(price, token_factor=fit.factor) if fit is not None else price
+
+
+def _raised(model: str | None, learned: Learned) -> float:
+    """By how much the tokens of prompts are told too high on purpose."""
+    fit = learned.tokens.get(model or "default")
+    return fit.raised if fit is not None else 1.0
 
 
 def _time_s(output_tokens: float) -> float:

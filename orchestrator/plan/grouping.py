@@ -12,7 +12,7 @@ from orchestrator.plan.loading import Texts
 from orchestrator.plan.model import CarrySpec, ForEachSpec
 from orchestrator.plan.naming import did_you_mean
 from orchestrator.plan.report import Report
-from orchestrator.plan.workload import InputKind, InputText, Item
+from orchestrator.plan.workload import Group, InputKind, InputText, Item, Reduce
 from orchestrator.plan.yaml_source import YamlPath
 
 Problem = tuple[str, str, str]
@@ -28,7 +28,8 @@ class GroupFacts:
 
     `items` is None when they are known only once an answer is there, or could not be had. `lineage` are the groups
     that it is paired with, directly or through others, nearest last. `columns` are those of its rows, None when not
-    known; `key` is the one that names them; `batched` when a piece holds several.
+    known; `key` is the one that names them; `batched` when a piece holds several. `kind` is that of the input that it
+    comes from, None for no input.
     """
 
     items: tuple[Item, ...] | None = None
@@ -39,6 +40,7 @@ class GroupFacts:
     key: str = ""
     labelled: bool = False
     what: str = ""
+    kind: InputKind | None = None
 
 
 def draft_groups(
@@ -179,8 +181,9 @@ def _direct(
     kind: InputKind = source.kind if source is not None else "items"
     batched = (spec.batch or 1) > 1
     columns = frozenset(name for each in (source.sources if source else ()) for name in each.row)
-    key = source.key if source is not None else ""
-    return GroupFacts(items, (), False, columns, batched, key, kind != "text", _what(spec, kind))
+    key, what = source.key if source is not None else "", _what(spec, kind)
+    known_kind = kind if source is not None else None
+    return GroupFacts(items, (), False, columns, batched, key, kind != "text", what, known_kind)
 
 
 def _what(spec: ForEachSpec, kind: InputKind) -> str:
@@ -194,6 +197,13 @@ def _what(spec: ForEachSpec, kind: InputKind) -> str:
     if spec.batch is not None and spec.batch > 1:
         what = f"batches of {spec.batch} {what}"
     return f"{what}, at most {spec.max_tokens:,} tokens each" if spec.max_tokens is not None else what
+
+
+def group_words(group: Group) -> str:
+    """What a group goes over, for people: `170 pieces of book, at most 3,000 tokens each`, `merges part, …`."""
+    if isinstance(group, Reduce):
+        return f"merges {group.over}, {group.max_tokens:,} tokens at a time"
+    return group.what if group.members is None else f"{len(group.members):,} {group.what}"
 
 
 def _follow(name: str, drafts: Mapping[str, ChunkDraft], groups: dict[str, GroupFacts]) -> None:

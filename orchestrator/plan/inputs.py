@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 from orchestrator.plan.draft import PlanFiles, listed, mapping, texts_at
 from orchestrator.plan.naming import did_you_mean
-from orchestrator.plan.paths import PathError, read_typed_text
+from orchestrator.plan.paths import PathError, TextFile, read_typed_text
 from orchestrator.plan.workload import Cell, InputKind, InputText, Source
 from orchestrator.plan.yaml_source import YamlPath
 
@@ -25,8 +26,16 @@ class StdinText:
     text: str
 
 
-GivenInput = str | Path | StdinText
-"""An input given with the call: the text itself, a file that a person typed, or what came over standard input."""
+GivenInput = str | Path | StdinText | tuple[Path, ...]
+"""An input given with the call: the text itself, a file or several that a person typed, or what came over stdin."""
+
+
+def declared_inputs(given: Mapping[str, GivenInput]) -> dict[str, Any]:
+    """How a plan that is made for these inputs declares them: as required, several files as `files`."""
+    return {
+        name: {"files": [str(path) for path in value]} if isinstance(value, tuple) else "required"
+        for name, value in given.items()
+    }
 
 
 def draft_inputs(raw: dict[str, Any], given: Mapping[str, GivenInput], files: PlanFiles) -> dict[str, InputText | None]:
@@ -63,6 +72,15 @@ def input_kind(value: object) -> InputKind:
     return found[0] if found else "text"
 
 
+def patterns_of(value: object) -> list[str]:
+    """The patterns of an input over files, from its value in the plan; none of any other."""
+    return _texts(_long_form(value).get("files"))
+
+
+def _texts(value: object) -> list[str]:
+    return [value] if isinstance(value, str) else [each for each in listed(value) if isinstance(each, str)]
+
+
 def _long_form(value: object) -> dict[str, Any]:
     if value == "required":
         return {"required": True}
@@ -79,7 +97,7 @@ def _declared(name: str, value: object, spec: dict[str, Any], path: YamlPath, fi
     named, text, rows = spec.get("file"), spec.get("text"), spec.get("rows")
     if isinstance(named, str) and named:
         found = files.text(named, path if isinstance(value, str) else (*path, "file"))
-        return _input(name, found.text, given="plan", path=found.path) if found else None
+        return _input(name, found.text, given="plan", path=found.path, bom=found.bom) if found else None
     if isinstance(text, str):
         return _input(name, text, given="plan")
     if "files" in spec:
@@ -93,7 +111,9 @@ def _declared(name: str, value: object, spec: dict[str, Any], path: YamlPath, fi
 
 def _given(name: str, value: GivenInput, spec: dict[str, Any], files: PlanFiles) -> InputText | None:
     """What the call gave. For an input that is a list, each line that is not blank is one item."""
-    path = None
+    path, bom = None, False
+    if isinstance(value, tuple):
+        return _given_files(name, value, spec, files)
     if isinstance(value, Path):
         kind = "file"
         try:
@@ -102,7 +122,7 @@ def _given(name: str, value: GivenInput, spec: dict[str, Any], files: PlanFiles)
             files.report.about_call(f"input `{name}`: {problem.message}", problem.hint)
             return None
         files.note(found)
-        text, path = found.text, found.path
+        text, path, bom = found.text, found.path, found.bom
     else:
         kind, text = ("stdin", value.text) if isinstance(value, StdinText) else ("set", value)
     if "\0" in text or not _is_text(text):
@@ -113,10 +133,33 @@ def _given(name: str, value: GivenInput, spec: dict[str, Any], files: PlanFiles)
     if "rows" in spec:
         return _rows(name, text, spec, files, given=kind, path=path)
     if "files" in spec:
-        return _sources(name, [Source(name=path.name if path else name, text=text)], "files", given=kind, path=path)
+        return _sources(
+            name, [Source(name=path.name if path else name, text=text, bom=bom)], "files", given=kind, path=path
+        )
     if "items" not in spec:
-        return _input(name, text, given=kind, path=path)
+        return _input(name, text, given=kind, path=path, bom=bom)
     return _items(name, tuple(line for line in text.splitlines() if line.strip()), given=kind, path=path)
+
+
+def _given_files(name: str, paths: tuple[Path, ...], spec: dict[str, Any], files: PlanFiles) -> InputText | None:
+    """Several files; each is called by its path from the folder that has them all."""
+    if "files" not in spec:
+        files.report.about_call(f"input `{name}` takes one text", "declare it with `files` to give it several files")
+        return None
+    found: list[TextFile] = []
+    for path in dict.fromkeys(paths):
+        try:
+            found.append(read_typed_text(path))
+            files.note(found[-1])
+        except PathError as problem:
+            files.report.about_call(f"input `{name}`: {problem.message}", problem.hint)
+    real = tuple(dict.fromkeys(each.path for each in found))
+    if len(found) < len(dict.fromkeys(paths)) or not real:
+        return None
+    texts = {each.path: each.text for each in found}
+    top = os.path.commonpath([path.parent for path in real])
+    sources = [Source(name=path.relative_to(top).as_posix(), text=texts[path]) for path in real]
+    return _sources(name, sources, "files", given="files", paths=real)
 
 
 def _is_text(text: str) -> bool:
@@ -131,7 +174,7 @@ def _files(name: str, value: object, path: YamlPath, files: PlanFiles) -> InputT
     """Every file that the patterns find; one that cannot be read is reported by its name."""
     from orchestrator.plan.split import SplitError, find_files
 
-    patterns = [value] if isinstance(value, str) else [each for each in listed(value) if isinstance(each, str)]
+    patterns = _texts(value)
     if not patterns:
         return None
     try:
@@ -140,7 +183,7 @@ def _files(name: str, value: object, path: YamlPath, files: PlanFiles) -> InputT
         files.report.at(path, problem.message, problem.hint)
         return None
     texts = [(each.name, files.text(each.name, path)) for each in found]
-    sources = [Source(name=each, text=text.text) for each, text in texts if text is not None]
+    sources = [Source(name=each, text=text.text, bom=text.bom) for each, text in texts if text is not None]
     return _sources(name, sources, "files", given="plan") if len(sources) == len(texts) else None
 
 
@@ -189,11 +232,18 @@ def _format_of(named: str, spec: dict[str, Any]) -> str:
 
 
 def _sources(
-    name: str, sources: Sequence[Source], kind: InputKind, *, given: str, path: Path | None = None
+    name: str,
+    sources: Sequence[Source],
+    kind: InputKind,
+    *,
+    given: str,
+    path: Path | None = None,
+    paths: tuple[Path, ...] = (),
 ) -> InputText:
     if kind == "files":
         text = "\n\n".join(f"{each.name}:\n{each.text}" for each in sources)
-        return _input(name, text, given=given, path=path, kind=kind, sources=tuple(sources))
+        whole = _input(name, text, given=given, path=path, kind=kind, sources=tuple(sources))
+        return replace(whole, paths=paths)
     texts = tuple(each.text for each in sources)
     return _input(name, "\n".join(texts), items=texts, given=given, path=path, kind=kind, sources=tuple(sources))
 
@@ -211,8 +261,9 @@ def _input(
     path: Path | None = None,
     kind: InputKind = "text",
     sources: tuple[Source, ...] = (),
+    bom: bool = False,
 ) -> InputText:
     digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
     return InputText(
-        name=name, text=text, items=items, sha256=digest, given=given, path=path, kind=kind, sources=sources
+        name=name, text=text, items=items, sha256=digest, given=given, path=path, kind=kind, sources=sources, bom=bom
     )

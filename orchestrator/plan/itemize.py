@@ -30,7 +30,7 @@ def items_of(spec: ForEachSpec, source: InputText | None, texts: Texts) -> tuple
     if source is None:
         sources: Sequence[Source] = [Source(name=each, text=each) for each in spec.items or ()]
     elif source.kind == "text":
-        whole = Source(name="", text=source.text)
+        whole = Source(name="", text=source.text, bom=source.bom)
         return _counted(_pieces(spec, [whole], what=source.name, names=[str(source.path or "")], texts=texts))
     else:
         sources = source.sources
@@ -50,7 +50,8 @@ def items_of(spec: ForEachSpec, source: InputText | None, texts: Texts) -> tuple
 
 
 def _item(*, text: str, source: str, row: Source | None = None) -> Item:
-    return Item(index=0, count=0, text=text, source=source, row=row.row if row is not None else {})
+    bom = row is not None and row.bom
+    return Item(index=0, count=0, text=text, source=source, row=row.row if row is not None else {}, bom=bom)
 
 
 def _counted(items: Iterable[Item]) -> tuple[Item, ...]:
@@ -80,4 +81,5 @@ def _pieces(
                 next_head=piece.next_head,
                 notes=piece.notes,
                 tokens=piece.tokens,
+                bom=source.bom and not piece.start,
             )

@@ -20,9 +20,14 @@ FACTORS = (0.5, 5.0)
 """Tokens that a model counts for one of ours: nothing outside was ever measured."""
 HIGH_QUANTILE, HIGH_AT_MOST = 0.8, 1.08
 """Fits are raised until so many of the calls they are made of lie below, but not by more than this factor."""
-LEAST_SHARE, WIDEST_SHARE = 0.4, 0.3
-"""Half the width of a range, as a share of its middle: at least the first, divided by the root of how many calls it is
-learned from, since a handful may agree by chance; for many calls at most the second."""
+LEAST_SHARE = 0.5
+"""The sum of answers lies within this share, divided by the root of how many calls it is learned from, at the least: a
+handful may agree by chance."""
+CLEARLY = 0.3
+"""Answers grow with their prompts when that foretells them with at most this share of the squared error: with a handful
+of calls a little less error is chance."""
+WIDEST_SHARE = 0.299
+"""Half the width of the cost of many calls with their prompts, as a share of its middle, at the most; 30 % rounded."""
 MANY = 10
 """Calls from which `WIDEST_SHARE` holds."""
 FEW_LOW, FEW_HIGH = 0.6, 1.6
@@ -117,12 +122,17 @@ def cost_factor(calls: Sequence[Call], *, price: Price) -> float | None:
     return sum(call.cost_usd for call in paid) / listed if len(paid) >= FEWEST and listed > 0 else None
 
 
-def expect_outputs(calls: Sequence[Call], *, inputs: Sequence[float], fixed: float) -> Outputs | None:
+def expect_outputs(
+    calls: Sequence[Call], *, inputs: Sequence[float], fixed: float, besides: tuple[float, float] = (0.0, 0.0)
+) -> Outputs | None:
     """What answers to prompts of `inputs` tokens will have, by `calls` of the same recipe; None for too few calls.
 
     `fixed` are the tokens of each prompt that do not differ from piece to piece. Answers either have about the same
-    length, or one in proportion to what is beyond `fixed`: whichever foretells each of the calls better from all the
-    others is taken. The range is one of 95 % for the sum, at most `WIDEST_SHARE` to each side for `MANY` or more.
+    length, or one in proportion to what is beyond `fixed`: the latter when it foretells each of the calls `CLEARLY`
+    better from all the others. The range is one of 95 % for the sum, by Student's t on the scale of logarithms: lengths
+    are skewed, and a handful of them misses the long ones more often than the short ones. `besides` is what the prompts
+    cost at least and at most, in output tokens: the cost of `MANY` or more answers with their prompts is never told
+    wider than `WIDEST_SHARE` to each side, and where that cuts the range it is `unsure`.
     """
     outputs = [float(call.output_tokens) for call in calls]
     if len(outputs) < FEWEST or not inputs or sum(outputs) <= 0:
@@ -130,7 +140,7 @@ def expect_outputs(calls: Sequence[Call], *, inputs: Sequence[float], fixed: flo
     known = [max(1.0, call.input_tokens - fixed) for call in calls]
     asked = [max(1.0, each - fixed) for each in inputs]
     alike = [1.0] * len(known)
-    if _misses(outputs, known) < _misses(outputs, alike):
+    if _misses(outputs, known) < CLEARLY * _misses(outputs, alike):
         sizes, wanted = known, asked
     else:
         sizes, wanted = alike, [1.0] * len(asked)
@@ -143,14 +153,27 @@ def expect_outputs(calls: Sequence[Call], *, inputs: Sequence[float], fixed: flo
     noise = sum((y - rate * x) ** 2 for y, x in zip(outputs, sizes, strict=True)) / (count - 1)
     of_sum = noise * sum(each**2 for each in wanted) / sum(each**2 for each in sizes) * count
     half = _t(count - 1) * math.sqrt(of_rate * sum(wanted) ** 2 + of_sum)
-    half = max(half, min(LEAST_SHARE / math.sqrt(count), WIDEST_SHARE) * total)
-    widest = WIDEST_SHARE * total if len(wanted) >= MANY else total
+    spread = max(half / total, LEAST_SHARE / math.sqrt(count))
+    if len(wanted) < MANY:
+        return Outputs(each=tuple(rate * each for each in wanted), low=total * math.exp(-spread), high=total + half)
+    widest = _widest(total, besides)
     return Outputs(
         each=tuple(rate * each for each in wanted),
-        low=total - min(half, widest),
-        high=total + (min(half, widest) if len(wanted) >= MANY else half),
-        unsure=len(wanted) >= MANY and half > widest,
+        low=total * math.exp(-min(spread, widest)),
+        high=total * math.exp(min(spread, widest)),
+        unsure=spread > widest,
     )
+
+
+def _widest(total: float, besides: tuple[float, float]) -> float:
+    """The largest s for which answers of `total * exp(-s)` to `total * exp(s)` keep the cost within `WIDEST_SHARE`.
+
+    With `besides` from l to h that is (h - l) / 2 + total sinh(s) <= WIDEST_SHARE ((h + l) / 2 + total cosh(s)).
+    """
+    low, high = besides
+    room = WIDEST_SHARE * (high + low) / 2 - (high - low) / 2
+    up, down = (1 - WIDEST_SHARE) / 2 * total, (1 + WIDEST_SHARE) / 2 * total
+    return max(0.0, math.log((room + math.sqrt(room**2 + 4 * up * down)) / (2 * up)))
 
 
 def _misses(outputs: Sequence[float], sizes: Sequence[float]) -> float:
@@ -175,16 +198,22 @@ class Span:
 
 
 def answer_spans(
-    calls: Sequence[Call], *, inputs: Mapping[str, float], fixed: float, guessed_s: Callable[[float], float]
+    calls: Sequence[Call],
+    *,
+    inputs: Mapping[str, float],
+    fixed: float,
+    besides: tuple[float, float],
+    guessed_s: Callable[[float], float],
 ) -> dict[str, Span]:
     """What each of several chunks of one recipe will answer, by earlier calls of it (at least one).
 
-    `inputs` has the tokens of their prompts, of which `fixed` are the same for all. `guessed_s` are the seconds that an
-    answer of so many tokens is guessed to take.
+    `inputs` has the tokens of their prompts, of which `fixed` are the same for all; `besides` is what these cost at
+    least and at most, in output tokens. `guessed_s` are the seconds that an answer of so many tokens is guessed to
+    take.
     """
     elapsed = sum(call.elapsed_s for call in calls)
     pace = elapsed / sum(guessed_s(call.output_tokens) for call in calls) if elapsed > 0 else 1.0
-    found = expect_outputs(calls, inputs=list(inputs.values()), fixed=fixed)
+    found = expect_outputs(calls, inputs=list(inputs.values()), fixed=fixed, besides=besides)
     if found is None:
         mean = max(1.0, statistics.fmean(call.output_tokens for call in calls))
         return {name: Span(mean, FEW_LOW * mean, FEW_HIGH * mean, pace) for name in inputs}

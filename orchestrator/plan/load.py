@@ -30,13 +30,14 @@ from orchestrator.plan.draft import (
 from orchestrator.plan.form import check_form
 from orchestrator.plan.forms import check_sources, draft_stitch, with_forms
 from orchestrator.plan.grouping import GroupFacts, draft_groups
-from orchestrator.plan.inputs import GivenInput, StdinText, draft_inputs, input_kind
+from orchestrator.plan.inputs import GivenInput, StdinText, draft_inputs, input_kind, patterns_of
+from orchestrator.plan.layout import Material, draft_layout
 from orchestrator.plan.loading import Texts
 from orchestrator.plan.model import Plan
 from orchestrator.plan.paths import PathError, read_bytes
 from orchestrator.plan.report import Report
 from orchestrator.plan.selection import leaves, select
-from orchestrator.plan.workload import InputText, Workload
+from orchestrator.plan.workload import InputText, ResultFiles, Workload
 from orchestrator.plan.yaml_source import MAX_BYTES, YamlPath, read_yaml
 
 __all__ = ["GivenInput", "StdinText", "load_plan", "select"]
@@ -71,6 +72,7 @@ class _Texts:
     stitch_template: TemplateDraft | None
     stitch_schema: Mapping[str, Any] | None
     output: Path | None
+    result_files: ResultFiles | None
 
 
 def load_plan(
@@ -103,7 +105,7 @@ def load_plan(
     files = PlanFiles(opened.base, folder, report)
     raw = mapping(opened.raw)
     reading = replace(texts or Texts(), doing=f"reading {opened.path.name if opened.path else 'the plan'}")
-    found = _read_texts(raw, inputs or {}, files, reading)
+    found = _read_texts(raw, inputs or {}, files, reading, plan_file=opened.path, to_be_planned=to_be_planned)
     _check(raw, found, report)
     report.raise_if_any()
     assert plan is not None, "a plan of wrong form has problems"
@@ -144,7 +146,15 @@ def _json(value: dict[str, Any]) -> str:
         return ""
 
 
-def _read_texts(raw: dict[str, Any], given: Mapping[str, GivenInput], files: PlanFiles, reading: Texts) -> _Texts:
+def _read_texts(
+    raw: dict[str, Any],
+    given: Mapping[str, GivenInput],
+    files: PlanFiles,
+    reading: Texts,
+    *,
+    plan_file: Path | None,
+    to_be_planned: bool,
+) -> _Texts:
     stitch = mapping(raw.get("stitch"))
     named, output = stitch.get("template"), stitch.get("output")
     template: TemplateDraft | None = None
@@ -167,8 +177,12 @@ def _read_texts(raw: dict[str, Any], given: Mapping[str, GivenInput], files: Pla
     )
     context = draft_context(raw, files)
     target = files.output(output, ("stitch", "output")) if isinstance(output, str) and output else None
-    wanted = draft_stitch(stitch, files)
-    return _Texts(chunks, inputs, groups, context, draft_review(raw, files), template, wanted, target)
+    declared = mapping(raw.get("inputs")).items()
+    patterns = {name: patterns_of(value) for name, value in declared if _is_name(name)}
+    material = Material(chunks, groups, inputs, patterns, plan_file, to_be_planned)
+    result_files = draft_layout(stitch, material, files)
+    review, wanted = draft_review(raw, files), draft_stitch(stitch, files)
+    return _Texts(chunks, inputs, groups, context, review, template, wanted, target, result_files)
 
 
 def _check(raw: dict[str, Any], texts: _Texts, report: Report) -> None:
@@ -219,6 +233,7 @@ def _build(plan: Plan, source: _Source, texts: _Texts, files: PlanFiles) -> Work
         review=plan.review,
         rubric=texts.review.rubric,
         output=texts.output,
+        result_files=texts.result_files,
         files=files.hashes,
     )
 

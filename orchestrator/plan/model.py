@@ -248,6 +248,15 @@ class StitchSpec(PlanPart):
     output: str | None = Field(
         default=None, min_length=1, description="Result file; by default <name>.result.<ext> in the current folder."
     )
+    join: Literal["source"] | None = Field(
+        default=None,
+        description="source: between the answers of a text's pieces stands what stands between the pieces themselves.",
+    )
+    files: str | None = Field(
+        default=None,
+        min_length=1,
+        description="One result for each file of a `for_each` over files, such as de/{{ item.source }}.",
+    )
 
 
 class Limits(PlanPart):
@@ -304,6 +313,6 @@ LATER: dict[str, dict[str, str]] = {
         "tools": "tools",
     },
     "input": {},
-    "stitch": {"seams": "seam work", "join": "joining by source", "files": "one result per file"},
+    "stitch": {"seams": "seam work"},
 }
 """Keys of the format that this version refuses by name, each with what it is for."""

@@ -39,6 +39,24 @@ class Reference:
         return f"{self.namespace}.{self.key}" if self.name else self.namespace
 
 
+@dataclass(frozen=True, slots=True)
+class Member:
+    """What a loop asks of the item of each answer that it goes over, as in `variable.item.field`.
+
+    `group` is the chunk whose answers these are, empty for the `parts` of a merge. `line` counts from 1.
+    """
+
+    variable: str
+    field: str
+    group: str
+    line: int
+
+    @property
+    def shown(self) -> str:
+        """The member as a person writes it."""
+        return f"{self.variable}.item.{self.field}"
+
+
 class BadReferenceError(ValueError):
     """Steps after a name that lead nowhere. `hint` says what to write."""
 

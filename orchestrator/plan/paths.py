@@ -5,6 +5,7 @@ What a plan names stays inside its root, symbolic links followed: a plan may com
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import os
 import stat
@@ -36,11 +37,15 @@ class PathError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TextFile:
-    """A file as read: its text with newlines as they stand, the SHA-256 of its bytes, and its real path."""
+    """A file as read: its text with newlines as they stand, the SHA-256 of its bytes, and its real path.
+
+    `bom`: the file begins with a byte order mark, which is no part of the text.
+    """
 
     text: str
     sha256: str
     path: Path
+    bom: bool = False
 
 
 def read_plan_text(named: str, *, base: Path, root: Path) -> TextFile:
@@ -93,7 +98,7 @@ def decode_text(content: bytes, path: Path, *, named: str) -> TextFile:
     if nul >= 0:
         line = content.count(b"\n", 0, nul) + 1
         raise PathError(f"{named!r} holds a NUL character in line {line}", hint="only text can stand in a prompt")
-    return TextFile(text, hashlib.sha256(content).hexdigest(), path)
+    return TextFile(text, hashlib.sha256(content).hexdigest(), path, bom=content.startswith(codecs.BOM_UTF8))
 
 
 def _text_of(descriptor: int, named: str, path: Path) -> TextFile:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from orchestrator.plan.naming import Reference
+from orchestrator.plan.naming import Member, Reference
 from orchestrator.plan.values import MAX_RENDERED_CHARS, Items, RenderTooLarge, Value, as_value, elements, plain
 
 MAX_LOOP_STEPS = 200_000
@@ -156,11 +156,12 @@ class TemplateProblem(Exception):  # noqa: N818 (a plan has problems, as in `Pro
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A text to be filled. `references` stand in order of appearance; a literal template has none."""
+    """A text to be filled. `references` and `members` stand in order of appearance; a literal template has none."""
 
     source: str
     references: tuple[Reference, ...]
     part: Part = field(repr=False, compare=False)
+    members: tuple[Member, ...] = ()
 
     def render(self, values: Mapping[str, object]) -> str:
         """The text filled from `values`, which maps namespaces to their values (`chunks` and `inputs` to mappings).

@@ -20,6 +20,7 @@ from orchestrator.plan.naming import (
     REFUSED_EXPRESSIONS,
     TAG_NAMES,
     BadReferenceError,
+    Member,
     Reference,
     Step,
     did_you_mean,
@@ -51,6 +52,9 @@ _MAX_TAGS = 50_000
 
 _MAX_DEPTH = 40
 """Expressions and blocks inside each other; far more than a prompt needs, far less than the stack holds."""
+
+
+_NOWHERE = Reference("chunks", "", "", 1)
 
 
 def compile_template(source: str, *, literal: bool = False) -> Template:
@@ -89,7 +93,7 @@ def read_template(source: str, *, literal: bool = False) -> tuple[Template, tupl
     except ValueError:
         # The lexer turns digits into a number, and Python refuses to when there are thousands.
         return as_it_stands, (TemplateProblem("a number with too many digits", line=1, hint=LITERAL_HINT),)
-    return Template(source, tuple(reader.references), part), tuple(reader.problems)
+    return Template(source, tuple(reader.references), part, tuple(reader.members)), tuple(reader.problems)
 
 
 @cache
@@ -113,10 +117,11 @@ class _Reader:
 
     def __init__(self, source: str, carriage_return: str) -> None:
         self.references: list[Reference] = []
+        self.members: list[Member] = []
         self.problems: list[TemplateProblem] = []
         self._source = source
         self._mark = carriage_return
-        self._variables: dict[str, bool] = {}
+        self._variables: dict[str, Reference | None] = {}
 
     def _refuse(self, node: nodes.Node, message: str, hint: str = "", *needles: str) -> None:
         # The node of `{% autoescape %}` has no line of its own, only what is in it.
@@ -156,6 +161,7 @@ class _Reader:
         if node.test is not None or node.recursive or not isinstance(node.target, nodes.Name):
             self._refuse(node, "a loop has one variable, and neither a condition nor `recursive`", hint)
             return literal_text("")
+        before = len(self.references)
         over = self._reference(node.iter, as_list=True)
         if over is None:
             self._refuse(node, "a loop goes over an input that is a list, or over a group", hint)
@@ -164,8 +170,10 @@ class _Reader:
         if variable in NOT_FOR_LOOPS:
             self._refuse(node, f"`{variable}` cannot be the variable of a loop", "choose another name", variable)
         outer, root = self._variables, _chain(node.iter)[0]
-        # Answers have parts, texts have none.
-        self._variables = {**outer, variable: root is not None and root.name in ("chunks", "parts")}
+        # Answers have parts, texts have none; of a reference that leads nowhere no more is said.
+        answers = root is not None and root.name in ("chunks", "parts") and root.name not in outer
+        looped = self.references[-1] if len(self.references) > before else _NOWHERE
+        self._variables = {**outer, variable: looped if answers else None}
         body = self.block(node.body, depth)
         self._variables = outer
         return loop(variable, over, body, self.block(node.else_, depth))
@@ -225,7 +233,8 @@ class _Reader:
             self._refuse(node, f"`{full}` is not known", f"there are {', '.join(LOOP_FACTS)}", full, name)
         if name == "loop" or not steps:
             return lambda frame: frame.variables[full]
-        if not self._variables[name]:
+        looped = self._variables[name]
+        if looped is None:
             self._refuse(node, f"`{name}` is a text and has no parts", f"write {{{{ {name} }}}}", full, name)
             return _constant("")
         try:
@@ -233,6 +242,8 @@ class _Reader:
         except BadReferenceError as error:
             self._refuse(node, str(error), error.hint, full, name)
             return _constant("")
+        if path[0] == "item" and looped.subscript is None:
+            self.members.append(Member(name, path[1], looped.name, node.lineno))
         return lambda frame: member(frame.variables[name], path)
 
     def _filter(self, node: nodes.Filter, subject: nodes.Node, depth: int) -> Expression:

@@ -28,7 +28,8 @@ class Item:
     " > ". `rows` are the names of the rows or items of a batch, even when it has but one left. In a paired group
     `original` is the text of the piece that it all began with, and `chunks` maps the groups between to this piece's
     chunk there. `notes` tell where the text had to be cut in a bad place. `tokens` is the count of `text` in
-    `cl100k_base`, None when nobody counted it yet; no prompt shows it.
+    `cl100k_base`, None when nobody counted it yet; no prompt shows it. `bom`: the
+    piece is the first of a file that begins with a byte order mark.
     """
 
     index: int
@@ -46,6 +47,7 @@ class Item:
     chunks: Mapping[str, str] = field(default_factory=dict[str, str])
     notes: tuple[str, ...] = ()
     tokens: int | None = None
+    bom: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +163,7 @@ class ForEach:
     is shown under a line that names its source. `on_missing` is what happens to a paired piece whose counterpart has
     no answer. With `in_order` each piece starts when the one before it is over. `what` describes the pieces in words.
     With `sample` only so many of the pieces that are not known yet will run. `kept` is what is kept of their answers.
+    `of_text`: the pieces are those of a text or of files, which they are again when joined.
     """
 
     id: str
@@ -174,6 +177,7 @@ class ForEach:
     what: str = ""
     sample: int = 0
     kept: tuple[PiecesKept, ...] = ()
+    of_text: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,11 +200,15 @@ Group = ForEach | Reduce
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """One of several things that an input holds: a file, an item or a row. `text` is what a prompt shows of it."""
+    """One of several things that an input holds: a file, an item or a row. `text` is what a prompt shows of it.
+
+    `bom`: it is a file that begins with a byte order mark.
+    """
 
     name: str
     text: str
     row: Mapping[str, Cell] = field(default_factory=dict[str, "Cell"])
+    bom: bool = False
 
 
 InputKind = Literal["text", "items", "files", "rows"]
@@ -208,11 +216,12 @@ InputKind = Literal["text", "items", "files", "rows"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputText:
-    """An input as read. `sha256` is of its UTF-8 text; `given` says where it came from: plan, file, stdin or set.
+    """An input as read. `sha256` is of its UTF-8 text; `given` is where it came from: plan, file, files, stdin or set.
 
     `text` is what a prompt renders (items and rows one a line, files under their names); `path` is set when it was
-    read from one file. `sources` has the files, items or rows of an input of that kind; `key` is the column that names
-    its rows.
+    read from one file, `paths` when several were given with the call. `sources` has the files, items or rows of an
+    input of that kind; `key` is the column that names its rows. `bom`: it is one file that begins with a byte order
+    mark.
     """
 
     name: str
@@ -221,9 +230,24 @@ class InputText:
     sha256: str
     given: str
     path: Path | None = None
+    paths: tuple[Path, ...] = ()
     kind: InputKind = "text"
     sources: tuple[Source, ...] = ()
     key: str = ""
+    bom: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultFiles:
+    """One result file for each source file of the group `group`, which has so many `pieces`.
+
+    `paths` maps every source to its result (absolute), in order; `folder` holds them all. An empty source has no piece.
+    """
+
+    group: str
+    pieces: int
+    paths: Mapping[str, Path]
+    folder: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,7 +260,7 @@ class Workload:
     none. `system` names the prompt text that all chunks are told first. `to_be_planned`: the plan has a request alone,
     and its one chunk stands in for those that the planner will make. `expect` is what the result has to be like,
     `review` what else it is looked at for, `rubric` what a model judges it by; a part of a plan has none of them.
-    `groups` has every `for_each` and `reduce`;
+    `result_files` is set when each source file has a result of its own. `groups` has every `for_each` and `reduce`;
     `chunks` has those of their chunks that are known before the run.
     """
 
@@ -260,3 +284,4 @@ class Workload:
     files: Mapping[str, str] = field(default_factory=dict[str, str])
     system: str = "system"
     to_be_planned: bool = False
+    result_files: ResultFiles | None = None

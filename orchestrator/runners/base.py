@@ -95,8 +95,24 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UsageWindow:
+    """One allowance of a subscription login, as last reported: `name` is its type, such as `five_hour`.
+
+    `utilization` is the share that is used up, 1 being all of it. `resets_at` is the epoch second at which it begins
+    anew, None when it was not told.
+    """
+
+    name: str
+    utilization: float
+    resets_at: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """A whole answer. `model` is the one that answered; `cost_usd` is what the CLI reports, 0 if it reports none."""
+    """A whole answer. `model` is the one that answered; `cost_usd` is what the CLI reports, 0 if it reports none.
+
+    `windows` are the allowances of the login as they stood when the answer began; none for a login without any.
+    """
 
     text: str
     model: str
@@ -104,6 +120,7 @@ class Reply:
     cost_usd: float = 0.0
     session_id: str = ""
     login: str = ""
+    windows: tuple[UsageWindow, ...] = ()
     evidence: Mapping[str, object] = field(default_factory=dict[str, object])
 
 
@@ -115,7 +132,7 @@ class Failure:
     prompt. `partial_text` is the beginning of an answer that was cut at the output limit, whole as far as it goes; it
     is never shown as an answer. `resets_at` is the epoch second at which a usage limit ends, `retry_after_s` a wait
     the API asked for.
-    `cost_usd` and `usage` are what the attempt was charged all the same.
+    `cost_usd` and `usage` are what the attempt was charged all the same, `windows` as for a `Reply`.
     """
 
     error_type: FailureClass
@@ -126,6 +143,7 @@ class Failure:
     retry_after_s: float | None = None
     cost_usd: float = 0.0
     usage: Usage = Usage()
+    windows: tuple[UsageWindow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

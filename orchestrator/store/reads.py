@@ -66,6 +66,17 @@ def events(connection: sqlite3.Connection, run_id: str) -> list[dict[str, Any]]:
     return [json.loads(row[0]) for row in rows]
 
 
+def latest_events(connection: sqlite3.Connection, *, runs: int) -> list[dict[str, Any]]:
+    """The last stored event of each of the runs that were begun last, at most so many, the latest first."""
+    rows = connection.execute(
+        "SELECT event FROM (SELECT run_id, created_at, rowid AS place FROM runs ORDER BY created_at DESC, rowid DESC "
+        "LIMIT ?) JOIN events USING (run_id) WHERE seq = (SELECT max(seq) FROM events AS own "
+        "WHERE own.run_id = events.run_id) ORDER BY created_at DESC, place DESC",
+        (runs,),
+    ).fetchall()
+    return [json.loads(row[0]) for row in rows]
+
+
 def next_seq(connection: sqlite3.Connection, run_id: str) -> int:
     """The number after the last stored event's; 0 when there is none."""
     row = connection.execute("SELECT max(seq) FROM events WHERE run_id = ?", (run_id,)).fetchone()

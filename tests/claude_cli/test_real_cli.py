@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.runners.base import Failure, FailureClass, Reply
+from orchestrator.runners.base import Failure, FailureClass, Reply, UsageWindow
 from orchestrator.runners.claude_cli.process import Timing
 from orchestrator.runners.claude_cli.runner import ClaudeCliRunner
 from tests.claude_cli.attempts import attempt, eventually, request
@@ -207,6 +207,33 @@ def test_subscription_limit_is_a_usage_limit_with_its_end(cli: Cli) -> None:
     environment = {**cli.environment, "CLAUDE_CODE_OAUTH_TOKEN": "made-up", "ANTHROPIC_API_KEY": ""}
     failure = failed(cli.ask("Too much.", error(429, headers=limit), environment=environment))
     assert (failure.error_type, failure.resets_at) == (FailureClass.USAGE_LIMIT, resets_at)
+
+
+def test_usage_windows_are_told(cli: Cli) -> None:
+    """A subscription login's windows come with an answer and with a failure; an API key has none (2.1.331)."""
+    resets_at = int(time.time()) + 3600
+    limit = {
+        "anthropic-ratelimit-unified-status": "allowed",
+        "anthropic-ratelimit-unified-5h-utilization": "0.41",
+        "anthropic-ratelimit-unified-5h-reset": str(resets_at),
+        "anthropic-ratelimit-unified-7d-utilization": "0.1234",
+        "anthropic-ratelimit-unified-7d-reset": str(resets_at + 86_400),
+    }
+    rejected = {
+        **limit,
+        "anthropic-ratelimit-unified-status": "rejected",
+        "anthropic-ratelimit-unified-reset": str(resets_at),
+        "anthropic-ratelimit-unified-representative-claim": "five_hour",
+        "anthropic-ratelimit-unified-5h-utilization": "1",
+    }
+    environment = {**cli.environment, "CLAUDE_CODE_OAUTH_TOKEN": "made-up", "ANTHROPIC_API_KEY": ""}
+    week = UsageWindow(name="seven_day", utilization=0.1234, resets_at=resets_at + 86_400)
+    reply = cli.ask("Some.", answer("Some.", headers=limit), environment=environment)
+    assert text_of(reply) == "Some."
+    assert reply.windows == (UsageWindow(name="five_hour", utilization=0.41, resets_at=resets_at), week)
+    failure = failed(cli.ask("Too much.", error(429, headers=rejected), environment=environment))
+    assert failure.windows == (UsageWindow(name="five_hour", utilization=1.0, resets_at=resets_at), week)
+    assert cli.ask("By key.", answer("Some.", headers=limit)).windows == ()
 
 
 @pytest.mark.parametrize("inside", ["@{file}", "Say: '@{file}' <doc>@{file}</doc>", "@{folder}/ and @~/secret.txt"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.runners.base import Failure, FailureClass, Reply
+from orchestrator.runners.base import Failure, FailureClass, Reply, UsageWindow
 from orchestrator.runners.claude_cli.framing import LineFramer
 from orchestrator.runners.claude_cli.messages import Message
 from orchestrator.runners.claude_cli.parsing import parse_line
@@ -91,6 +91,13 @@ def test_answer_is_whole(name: str) -> None:
     assert reply.usage.total_input_tokens >= 10
     assert len(reply.session_id) == 36
     assert reply.login == ("none" if name == "limit_warning_oauth" else "ANTHROPIC_API_KEY")
+
+
+def test_usage_windows_are_read() -> None:
+    """The allowance of a subscription login comes with its answer; other logins have none."""
+    reply = outcome("limit_warning_oauth", recorded("limit_warning_oauth"))
+    assert reply.windows == (UsageWindow(name="five_hour", utilization=0.93, resets_at=1795413494.0),)
+    assert outcome("success", recorded("success")).windows == ()
 
 
 @pytest.mark.parametrize("name", FAILURES)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from orchestrator.api import WindowOutlook
+from orchestrator.cli.display.allowance import window_line
 from orchestrator.cli.display.lines import (
     event_lines,
     final_line,
@@ -135,6 +137,31 @@ def test_final_line_of_success() -> None:
         "8/8 · 1 min 12 s · 3.1 × faster than one by one · $0.19 · result: field-guide.md"
     )
     assert final_line(view, end, here="/elsewhere").endswith("result: /home/me/field-guide.md")
+
+
+def test_usage_windows_stand_in_the_final_line() -> None:
+    """How full the login's usage windows are, where it told; names that are not known are shown as they are."""
+    windows = tuple({"name": name, "utilization": share} for name, share in (("five_hour", 0.41), ("a_new_one", 0.125)))
+    end = stories.finished(windows=windows)
+    line = final_line(stories.folded(RUN, stories.succeeded("part_1"), end), end)
+    assert line.endswith("$0.19 · usage: 5-hour window at 41 %, a new one at 12.5 %")
+
+
+@pytest.mark.parametrize(
+    ("used", "low", "high", "said"),
+    [
+        (0.41, 0.101, 0.139, "at 41 %, the whole would take 10 to 14 % more (resets "),
+        (0.41, 0.12, 0.12, "at 41 %, the whole would take about 12 % more (resets "),
+        (0.41, 0.0, 0.004, "at 41 %, the whole would take under 1 % more (resets "),
+        (0.41, None, None, "); not enough was seen to tell what the whole would take of it"),
+        (0.95, 0.01, 0.09, "): it may stop there until the window resets"),
+        (0.95, 0.08, 0.09, "): it would stop there until the window resets"),
+    ],
+)
+def test_what_the_whole_takes_of_a_window(used: float, low: float | None, high: float | None, said: str) -> None:
+    """A range, a bound where nothing moved, that too little was seen, and whether it fits."""
+    window = WindowOutlook(name="five_hour", utilization=used, resets_at=1e9, share_low=low, share_high=high)
+    assert said in window_line(window)
 
 
 def test_no_speed_up_without_one() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+from orchestrator.cli.asked_files import with_files
 from orchestrator.cli.display.planned import tree_lines
 from orchestrator.cli.plan import is_words, name_of
 from tests.cli.command import command, environment, orchestrate
@@ -104,6 +106,67 @@ def test_ask_does_it_in_one_line(folder: Path) -> None:
     again = orchestrate("ask", "Explain this contract to a tenant", *files, "-o", "-", *AT_ONCE, cwd=folder)
     assert again.stdout == (folder / "out.md").read_text()
     assert again.stderr.count("nothing to ask: 1 answer reused") == 2
+
+
+def test_ask_about_a_book_that_no_call_takes(folder: Path) -> None:
+    """A text beyond the window is shown as a plan of pieces and a merge, and runs to one result, offline too."""
+    (folder / "book.md").write_text("".join(f"# Part {n}\n\n{'0 1 ' * 20_000}\n\n" for n in range(12)))
+    done = orchestrate("ask", "Summarise this book", "book.md", "-o", "out.md", *AT_ONCE, cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    _, _, after = done.stdout.partition("planned as dag (parts that build on each other), 2 chunks: It does not fit")
+    _, part, whole, *_ = after.splitlines()
+    assert re.fullmatch(r"  part  Each part of book: \d+ pieces of book, at most 4,000 tokens each", part)
+    assert whole == "  └─ whole  All parts of book together: merges part, 16,000 tokens at a time"
+    assert (folder / "out.md").read_text().startswith("## Whole")
+
+
+def test_a_plan_of_pieces_is_written_for_review(folder: Path) -> None:
+    """The written plan says plainly what goes over what, and runs as it stands."""
+    (folder / "lease.md").write_text("".join(f"# Part {n}\n\n{'0 1 ' * 20_000}\n\n" for n in range(20)))
+    (folder / "guide.yaml").write_text("request: Sum up.\nmodel: haiku-4-5\ninputs: {lease: lease.md}\n")
+    done = orchestrate("plan", "guide.yaml", *AT_ONCE, cwd=folder)
+    told = [line for line in done.stderr.splitlines() if not line.startswith("reading guide.planned.yaml: ")]
+    assert (done.returncode, told) == (0, [])
+    written = (folder / "guide.planned.yaml").read_text()
+    assert "\n    for_each:\n      input: lease\n      split: markdown\n      max_tokens: 4000\n" in written
+    assert "\n    reduce:\n      chunk: part\n      max_tokens: 16000\n" in written
+    assert orchestrate("check", "guide.planned.yaml", cwd=folder).returncode == 0
+    assert orchestrate("guide.planned.yaml", *AT_ONCE, cwd=folder).returncode == 0
+    assert (folder / "guide.result.md").read_text().startswith("## Whole")
+
+
+def test_files_that_are_asked_about(folder: Path) -> None:
+    """Few files are an input each; more than three of one kind, and a folder, are one; names are never taken twice."""
+    for name in ("a.py", "b.py", "c.py", "D.PY", "src/x.py", "src/deep/y.py", "src/left.out", "src/.env", "src/.x/y"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(f"# {name}\n")
+    (folder / "src" / ".gitignore").write_text("left.out\n")
+    python = tuple(folder / name for name in ("a.py", "b.py", "c.py", "D.PY"))
+    lease = folder / "lease.md"
+    assert with_files([*python[:3], lease], {}) == {"a": python[0], "b": python[1], "c": python[2], "lease": lease}
+    found = with_files([python[0], lease, *python[1:], folder / "src"], {"lease": "mine", "src": "mine"})
+    assert found == {
+        "lease": "mine",
+        "src": "mine",
+        "py_files": python,
+        "lease_2": lease,
+        "src_2": tuple((folder / "src" / name).resolve() for name in ("deep/y.py", "x.py")),
+    }
+
+
+def test_a_folder_is_asked_about(folder: Path) -> None:
+    """A folder reaches the call with its files under their names; one with other than texts is refused by name."""
+    (folder / "src").mkdir()
+    (folder / "src" / "a.py").write_text("A = 1\n")
+    assert orchestrate("ask", "Review all of this", "src", "-o", "out.md", *AT_ONCE, cwd=folder).returncode == 0
+    (folder / "src" / "logo.png").write_bytes(b"\x89PNG\xff\0")
+    done = orchestrate("ask", "Review all of this", "src", "-o", "out.md", *AT_ONCE, cwd=folder)
+    assert done.returncode == 2
+    assert "'logo.png' is not UTF-8" in done.stderr
+    (folder / "empty").mkdir()
+    done = orchestrate("ask", "Review all of this", "empty", "-o", "out.md", *AT_ONCE, cwd=folder)
+    assert done.returncode == 2
+    assert "matches no file" in done.stderr
 
 
 def test_ask_without_its_file(folder: Path) -> None:

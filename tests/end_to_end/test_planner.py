@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orchestrator.engine.planner import answer_schema
+from orchestrator.plan.prices import price_table
+from orchestrator.plan.tokens import count_tokens
 from tests.end_to_end.command import Command, Outcome
 from tests.equipment.fixtures import cli_environment
-from tests.equipment.standin_api import ApiResponse, StandInApi, answer, structured
+from tests.equipment.standin_api import ApiResponse, StandInApi, answer, error, structured
 
 REQUEST = "Explain this contract to a tenant"
 PLANNER = "Plan the work that this request asks for"
@@ -151,3 +154,90 @@ def test_a_written_plan_asks_no_planner(cli: Command, standin_api: StandInApi) -
     again = cli.run("guide.yaml", "--max-cost", "1", "-o", "-")
     assert (again.exit_code, again.stdout) == (0, "The rights.\n\nThe duties.")
     assert len(standin_api.requests) == 3
+
+
+def write_book(file: Path) -> str:
+    """A book of 2 MB in chapters, so dense that it has twice the tokens that any model takes; no line stands twice."""
+    chance, parts, size = random.Random(7), list[str](), 0
+    while size < 2_000_000:
+        words = (f"{chance.randrange(10**6)}{chance.choice('éx—')}" for _ in range(1_500))
+        parts.append(f"# Chapter {len(parts) + 1}\n\n{' '.join(words)}.\n\n")
+        size += len(parts[-1])
+    file.write_text("".join(parts))
+    return "".join(parts)
+
+
+WHOLE_BOOK: dict[str, Any] = {
+    "strategy": "parallel",
+    "reason": "One call reads it all.",
+    "chunks": [{"id": "summary", "prompt": "CHUNK-ALL", "inputs": ["book"]}],
+}
+IN_PIECES: dict[str, Any] = {
+    "strategy": "dag",
+    "reason": "Notes on each part, then one summary of them.",
+    "chunks": [
+        {
+            "id": "notes",
+            "title": "Notes",
+            "prompt": "CHUNK-NOTES {{ item.text }} on this part.",
+            "for_each": {"input": "book", "split": "markdown", "max_tokens": 90_000},
+        },
+        {"id": "summary", "title": "Summary", "prompt": "CHUNK-SUMMARY", "reduce": {"chunk": "notes"}, "words": 300},
+    ],
+    "stitch": ["summary"],
+}
+
+
+def test_a_book_beyond_the_window(cli: Command, standin_api: StandInApi) -> None:
+    """A planner that gives a book whole, to a chunk or as `single`, though no call takes it, is told so and what to
+    write; its mended plan goes over the book: each byte in one prompt, no prompt beyond the window, and one summary.
+    """
+    book = write_book(cli.folder / "book.md")
+    standin_api.when(PLANNER, structured(WHOLE_BOOK))
+    single = {"strategy": "single", "reason": "One call will do.", "chunks": []}
+    standin_api.when(MEND, structured(single), structured(IN_PIECES))
+    standin_api.when("CHUNK-NOTES", lambda request: answer(f"NOTES-OF-{request.number} A note."))
+    standin_api.when("CHUNK-SUMMARY", answer("It is about numbers."))
+    done = cli.run(
+        "ask", "Summarise this book", "book.md", "-o", "out.md", "--max-cost", "100", "--progress", "json", "-j", "2"
+    )
+    assert done.exit_code == 0, done.stderr
+    assert (cli.folder / "out.md").read_text() == "It is about numbers."
+    planner, *mends = standin_api.requests[:3]
+    assert "Too much for one call: the input book, " in planner.prompt
+    assert "\n# Chapter 1\n" in planner.prompt
+    for mend, complaint in zip(mends, ("the prompt of chunk summary would have", "`single` cannot"), strict=True):
+        assert complaint in mend.prompt
+        assert '"for_each": {"input": "book", "split": "markdown", "max_tokens": 4000}' in mend.prompt
+    notes = standin_api.requests_for("CHUNK-NOTES")
+    pieces = [request.prompt.partition(":\n\n")[2] for request in notes]
+    assert "".join(sorted(pieces, key=book.index)) == book
+    assert all(request.prompt.startswith("CHUNK-NOTES {{ item.text }} on this part.\n\nPart of") for request in notes)
+    (summary,) = standin_api.requests_for("CHUNK-SUMMARY")
+    assert all(f"NOTES-OF-{request.number} " in summary.prompt for request in notes)
+    window = price_table().find(None)
+    assert window is not None
+    assert all(count_tokens(each.prompt) * window.token_factor < window.window for each in standin_api.requests)
+
+
+def test_many_files_are_gone_over(cli: Command, standin_api: StandInApi) -> None:
+    """Many files of one kind are one input that a chunk goes over; resuming has them again from where they are."""
+    (cli.folder / "src").mkdir()
+    for at in range(5):
+        (cli.folder / "src" / f"m{at}.py").write_text(f"# {at}\n" + f"def function_{at}(): return {at}\n" * 40)
+    plan = {
+        "strategy": "parallel",
+        "reason": "Each file by itself.",
+        "chunks": [{"id": "review", "prompt": "CHUNK-REVIEW {{ inputs.py_files }}", "for_each": {"input": "py_files"}}],
+    }
+    standin_api.when(PLANNER, structured(plan))
+    standin_api.when("CHUNK-REVIEW", error(401), lambda request: answer(f"Of {request.prompt.split()[1]}"))
+    line = ("Review these", "lease.md", *(f"src/m{at}.py" for at in range(5)), "-o", "out.md", "--max-cost", "1")
+    stopped = cli.run("ask", *line, "-j", "1")
+    assert stopped.exit_code == 3, stopped.stderr
+    (planner,) = standin_api.requests_for(PLANNER)
+    assert 'name="lease" kind="text"' in planner.prompt
+    assert 'name="py_files" kind="files"' in planner.prompt
+    assert 'number="5"' in planner.prompt
+    assert cli.run("resume", "last").exit_code == 0
+    assert (cli.folder / "out.md").read_text() == "\n\n".join(f"Of m{at}.py:" for at in range(5))

@@ -14,29 +14,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.engine.planner import (
-    HEAD_TOKENS,
     PlannedWork,
+    PlannerTask,
     answer_schema,
     as_template,
-    mend_prompt,
+    mend_task,
     plan_from_answer,
-    planner_prompt,
+    planner_task,
 )
-from orchestrator.engine.planner_answer import MAX_CHUNKS, MAX_PROBLEMS, MAX_PROMPT_CHARS, MAX_WORDS, PLACEHOLDER
+from orchestrator.engine.planner_fit import check_planned
+from orchestrator.engine.planner_form import MAX_CHUNKS, MAX_PROBLEMS, MAX_PROMPT_CHARS, MAX_WORDS, PLACEHOLDER
+from orchestrator.engine.planner_material import HEAD_TOKENS
 from orchestrator.plan.inputs import StdinText
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.template import compile_template
 from orchestrator.plan.tokens import count_tokens
+from orchestrator.plan.workload import InputKind
 from orchestrator.plan.yaml_source import plan_to_yaml
 from orchestrator.runners.smallest import smallest_instance
 
 BASE: dict[str, Any] = {
     "name": "lease",
     "request": "Explain this {{ contract }}.",
-    "inputs": {"lease": {"text": "The tenant pays."}, "law": {"text": "Rent is due."}},
+    "inputs": {"lease": {"text": "The tenant pays."}, "law": {"text": "Rent is due."}, "cities": ["Ulm", "Ems", "Hof"]},
     "stitch": {"format": "markdown"},
 }
-INPUTS = ("lease", "law")
+INPUTS: dict[str, InputKind] = {"lease": "text", "law": "text", "cities": "items"}
 RANDOM_ANSWERS = 10_000
 
 GOOD: dict[str, Any] = {
@@ -54,6 +57,27 @@ GOOD: dict[str, Any] = {
         },
     ],
     "stitch": ["verdict", "rights", "duties"],
+}
+
+GROUPED: dict[str, Any] = {
+    "strategy": "dag",
+    "reason": "Clause by clause, city by city.",
+    "chunks": [
+        {
+            "id": "clause",
+            "title": "Each clause",
+            "prompt": "Explain it. {{ item.text }} {{ parts }}",
+            "for_each": {"input": "lease", "split": "markdown", "max_tokens": 500},
+            "words": 50,
+        },
+        {"id": "check", "prompt": "Is {{ chunks.clause }} right?", "for_each": {"chunk": "clause"}, "inputs": ["law"]},
+        {"id": "all", "prompt": "One text of {{ chunks.check }}!", "reduce": {"chunk": "check", "max_tokens": 2000}},
+        {"id": "city", "prompt": "Rents in", "for_each": {"input": "cities", "batch": 2}},
+        {"id": "ideas", "prompt": "Ideas as a list.", "depends_on": ["city"], "complexity": "simple"},
+        {"id": "idea", "prompt": "Work it out.", "for_each": {"chunk": "ideas"}},
+        {"id": "last", "prompt": "One plan.", "reduce": {"chunk": "idea"}, "depends_on": ["all"]},
+    ],
+    "stitch": ["all", "last"],
 }
 
 
@@ -108,8 +132,8 @@ def test_single_is_honoured() -> None:
         found = work({"strategy": "single", "reason": "It is short.", "chunks": chunks})
         assert (found.strategy, found.reason) == ("single", "It is short.")
         (chunk,) = load_plan(found.plan).chunks.values()
-        text = chunk.template.render({"request": BASE["request"], "inputs": {"lease": "L", "law": "W"}})
-        assert text == f"{BASE['request']}\n\nInput lease:\n\nL\n\nInput law:\n\nW"
+        text = chunk.template.render({"request": BASE["request"], "inputs": {"lease": "L", "law": "W", "cities": "C"}})
+        assert text == f"{BASE['request']}\n\nInput lease:\n\nL\n\nInput law:\n\nW\n\nInput cities:\n\nC"
 
 
 def test_sequence_is_in_order() -> None:
@@ -165,7 +189,10 @@ WRONG: list[tuple[Any, str]] = [
     (with_chunk(prompt="\ud800"), "half a character"),
     (with_chunk(prompt="x" * (MAX_PROMPT_CHARS + 1)), "12,001 characters"),
     (with_chunk(prompt="See {{ chunks.nowhere }}"), "refers to the chunk 'nowhere'"),
-    (with_chunk(prompt="See {{ inputs.contract }}"), "refers to the input 'contract'; the inputs are: lease, law"),
+    (
+        with_chunk(prompt="See {{ inputs.contract }}"),
+        "refers to the input 'contract'; the inputs are: lease, law, cities",
+    ),
     (with_chunk(depends_on=["verdict"]), "in a circle: (rights → verdict → rights|verdict → rights → verdict)"),
     (with_chunk(prompt="{{ chunks.rights }}"), "chunk rights depends on itself"),
     (with_chunk(depends_on=[3]), "`depends_on` of chunk rights must be a list of names"),
@@ -175,6 +202,21 @@ WRONG: list[tuple[Any, str]] = [
     (with_chunk(words=MAX_WORDS + 1), "split it further"),
     (changed(stitch=["summary"]), "`stitch` names the chunk 'summary'"),
     (changed(stitch=["rights", "duties"]), "the answer of chunk verdict reaches nothing"),
+    (with_chunk(for_each="lease"), "`for_each` of chunk rights must be an object such as"),
+    (with_chunk(for_each={"split": "text"}), "needs either `input` or `chunk`"),
+    (with_chunk(for_each={"input": "lease", "chunk": "duties"}), "needs either `input` or `chunk`"),
+    (with_chunk(for_each={"input": "contract"}), "refers to the input 'contract'; the inputs are: lease, law, cities"),
+    (with_chunk(for_each={"chunk": "nowhere"}), "refers to the chunk 'nowhere'"),
+    (with_chunk(for_each={"chunk": "rights"}), "chunk rights depends on itself"),
+    (with_chunk(for_each={"chunk": "verdict"}), "in a circle"),
+    (with_chunk(for_each={"input": "lease", "split": "regex"}), "`split` of chunk rights must be one of markdown, "),
+    (with_chunk(for_each={"input": "lease", "max_tokens": 20}), "a whole number from 200 to 100,000, not 20"),
+    (with_chunk(for_each={"input": "lease", "level": 7}), "`level` of chunk rights"),
+    (with_chunk(for_each={"input": "cities", "batch": True}), "`batch` of chunk rights"),
+    (with_chunk(reduce={"max_tokens": 4000}), "`reduce` of chunk rights needs the chunk"),
+    (with_chunk(reduce={"chunk": "duties"}), "duties has one answer, so there is nothing to put together"),
+    (with_chunk(reduce={"chunk": "duties", "max_tokens": 1e9}), "from 1,000 to 100,000"),
+    (with_chunk(for_each={"input": "lease"}, reduce={"chunk": "duties"}), "has `for_each` and `reduce`"),
 ]
 
 
@@ -212,22 +254,23 @@ def test_planner_text_is_data(text: str) -> None:
 
 def mutated(value: Any, chance: random.Random) -> Any:
     """The value with some of its parts replaced by something else, removed, repeated or moved."""
-    if chance.random() < 0.12:
-        names = ["rights", "duties", "verdict", "Rights ", "lease", "{{ chunks.rights }}", "{{ chunks.x", "\x1b[2J"]
-        other = [None, True, -1, 0, 3.5, 10**30, "", "\0", "\ud800", [], {}, [[]], GOOD, *names, "x" * 13_000]
+    if chance.random() < 0.04:
+        names = ["rights", "clause", "idea", "Rights ", "lease", "cities", "{{ chunks.rights }}", "\x1b[2J", "lines"]
+        groups = [each.get(kind) for each in GROUPED["chunks"] for kind in ("for_each", "reduce")]
+        other = [None, True, -1, 0, 3.5, 10**30, "", "\0", "\ud800", [], {}, [[]], GOOD, *names, *groups, "x" * 13_000]
         return chance.choice(other)
     if isinstance(value, dict):
-        kept = [(key, mutated(each, chance)) for key, each in value.items() if chance.random() > 0.06]
+        kept = [(key, mutated(each, chance)) for key, each in value.items() if chance.random() > 0.03]
         return dict(kept)
     if isinstance(value, list):
-        listed = [mutated(each, chance) for each in value for _ in range(chance.choice((1, 1, 1, 1, 0, 2)))]
+        listed = [mutated(each, chance) for each in value for _ in range(chance.choice((1,) * 20 + (0, 2)))]
         chance.shuffle(listed)
         return listed * (30 if chance.random() < 0.02 else 1)
     return value
 
 
 def random_answer(chance: random.Random) -> str:
-    text = json.dumps(mutated(GOOD, chance))
+    text = json.dumps(mutated(chance.choice((GOOD, GROUPED)), chance))
     kind = chance.random()
     if kind < 0.1:
         return text[: chance.randrange(len(text))]
@@ -240,20 +283,23 @@ def random_answer(chance: random.Random) -> str:
 def test_random_answers_never_break_it() -> None:
     """10,000 malformed answers: each is a plan that loads and can be written down, or is refused with reasons."""
     chance = random.Random(20_260_101)
-    refused = accepted = 0
+    refused = accepted = grouped = 0
     for _ in range(RANDOM_ANSWERS):
         found = planned(random_answer(chance))
-        if isinstance(found, list):
-            assert found
-            assert all(problem.strip() and problem.isprintable() and len(problem) < 400 for problem in found)
+        checked = found if isinstance(found, list) else check_planned(found.plan, strategy=found.strategy, inputs={})
+        if isinstance(checked, list):
+            assert checked
+            assert all(problem.strip() and problem.isprintable() and len(problem) < 400 for problem in checked)
             refused += 1
         else:
-            workload = load_plan(found.plan)
-            assert len(workload.chunks) <= MAX_CHUNKS
+            assert isinstance(found, PlannedWork)
+            assert len(checked.plan.chunks) <= MAX_CHUNKS
             assert plan_to_yaml(found.plan, comment=found.reason)
             accepted += 1
+            grouped += bool(checked.groups)
     assert refused > RANDOM_ANSWERS / 2
     assert accepted > RANDOM_ANSWERS / 100
+    assert grouped > RANDOM_ANSWERS / 200
 
 
 def test_the_schema_takes_what_the_reader_takes() -> None:
@@ -261,6 +307,7 @@ def test_the_schema_takes_what_the_reader_takes() -> None:
     schema = answer_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(GOOD, schema)
+    jsonschema.validate(GROUPED, schema)
     assert work(smallest_instance(schema)).strategy == "single"
 
 
@@ -270,18 +317,19 @@ def test_the_planner_sees_heads_alone(tmp_path: Path) -> None:
     plan = {"request": "Summarise.", "context": "Plain words.", "inputs": {"book": "required", "note": "required"}}
     given = {"book": StdinText(book), "note": "One line."}
     workload = load_plan(plan, inputs=given, base_dir=tmp_path, request_alone=True)
-    prompt = planner_prompt(plan["request"], inputs=[*workload.inputs.values()], context=workload.context)
-    assert f'<input name="book" tokens="{count_tokens(book)}"' in prompt
+    prompt = planner_task(workload).prompt
+    assert f'<input name="book" kind="text" tokens="{count_tokens(book)}"' in prompt
     assert "Sentence 0 of a long book." in prompt
     assert "Sentence 100 " not in prompt
     assert "One line." in prompt
     assert "Plain words." in prompt
-    assert count_tokens(prompt) < 1_500 + HEAD_TOKENS
+    assert count_tokens(prompt) < 2_000 + HEAD_TOKENS
 
 
 def test_a_mend_shows_answer_and_problems() -> None:
     """The planner gets its task again, what it answered, and all that is wrong with it."""
-    prompt = mend_prompt("The task.", answer="{broken", problems=["no reason", "a circle"])
+    task = PlannerTask(prompt="The task.", schema=answer_schema())
+    prompt = mend_task(task, answer="{broken", problems=["no reason", "a circle"]).prompt
     assert prompt.startswith("The task.\n")
     assert "{broken" in prompt
     assert "- no reason\n- a circle\n" in prompt

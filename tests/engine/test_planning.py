@@ -28,7 +28,7 @@ from orchestrator import (
     run_plan,
 )
 from orchestrator.events import RunEstimated, RunStarted
-from tests.engine.test_planner import GOOD
+from tests.engine.test_planner import GOOD, GROUPED
 
 TWO = {
     "strategy": "parallel",
@@ -253,6 +253,42 @@ def test_planning_alone(tmp_path: Path) -> None:
     done = run_plan(tmp_path / "planned.yaml", inputs={"lease": "Pay rent."}, **{**options, "base_dir": None})
     assert done.text == "RIGHTS\n\nDUTIES"
     assert asked(runner) == ["plan", "rights", "duties"]
+
+
+def test_what_chunks_go_over_is_told(tmp_path: Path) -> None:
+    """The result of planning names each chunk once, however many pieces it has, what it waits for and goes over."""
+    options: dict[str, Any] = {"store": tmp_path / "s.db", "base_dir": tmp_path, "runner": planner(GROUPED)}
+    lease = {"text": "# One\n\nPay.\n" * 200}
+    inputs = {"lease": lease, "law": {"text": "Rent is due."}, "cities": ["Ulm", "Ems", "Hof"]}
+    result = plan_request({"request": "Explain.", "inputs": inputs}, **options)
+    assert list(result.needs) == ["clause", "check", "all", "city", "ideas", "idea", "last"]
+    assert (result.needs["check"], result.needs["last"]) == (("clause",), ("all", "idea"))
+    assert result.pieces == {
+        "clause": "2 pieces of lease, at most 500 tokens each",
+        "check": "2 answers of clause",
+        "all": "merges check, 2,000 tokens at a time",
+        "city": "2 batches of 2 items of cities",
+        "idea": "pieces of the answer of ideas",
+        "last": "merges idea, 16,000 tokens at a time",
+    }
+
+
+def test_several_files_by_name(tmp_path: Path) -> None:
+    """A tuple of paths is an input of several files; planning in words declares it so, and the plan runs with it."""
+    files = tuple(tmp_path / name for name in ("a.md", "b.md"))
+    for file in files:
+        file.write_text(f"Text of {file.stem}.")
+    answer = {
+        "strategy": "parallel",
+        "reason": "Each by itself.",
+        "chunks": [{"id": "part", "prompt": "Look.", "for_each": {"input": "notes"}}],
+    }
+    runner = planner(answer)
+    options: dict[str, Any] = {"store": tmp_path / "s.db", "base_dir": tmp_path, "runner": runner}
+    result = plan_request("Look at these.", inputs={"notes": files}, **options)
+    assert run_plan(result.raise_for_failure().plan, inputs={"notes": files}, **options).status == "complete"
+    _, *asked_for = [request.prompt for request in runner.requests]
+    assert asked_for == ["Look.\n\nOf notes, a.md:\n\nText of a.", "Look.\n\nOf notes, b.md:\n\nText of b."]
 
 
 def test_planning_alone_that_fails(tmp_path: Path) -> None:

@@ -169,6 +169,24 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         "`p` is an answer of a group and has no",
     ),
     ({"id": "b", "prompt": "{% for p in chunks.g %}{{ p.item.txt }}{% endfor %}"}, "an item has no `txt`"),
+    ({"id": "b", "prompt": "{% for p in chunks.g %}{{ p.item.row.a }}{% endfor %}"}, "the pieces are no rows and have"),
+    (
+        {"id": "b", "prompt": "{% for p in chunks.g %}{{ p.item.chunks.a }}{% endfor %}"},
+        "the pieces are not paired with",
+    ),
+    ({"id": "b", "prompt": "{% for p in chunks.zz %}{{ p.item.row.a }}{% endfor %}"}, "there is no chunk `zz`"),
+    (
+        {"id": "b", "prompt": "{% for p in chunks %}{{ p.item.row.a }}{{ p.text }}{% endfor %}"},
+        "`chunks` alone cannot be",
+    ),
+    (
+        {
+            "id": "b",
+            "prompt": "{% for p in parts %}{{ p.item.row.a }}{% endfor %}",
+            "reduce": {"chunk": "g", "max_tokens": 500},
+        },
+        "`p` is a part of a merge and has no `item`",
+    ),
     ({"id": "b", "prompt": "{% for p in chunks.a %}{% endfor %}"}, "`a` is one answer, not a list"),
     (each(["x"], reduce={"chunk": "g", "max_tokens": 500}), "a chunk has `for_each` or `reduce`, not both"),
 ]
@@ -271,6 +289,22 @@ def test_advice(folder: Path) -> None:
         "part quotes item.count: adding one piece would run all 3 again",
     )
     assert window_problems(work, estimate) == []
+
+
+def test_one_call_is_advised_for_a_small_text_in_many_pieces(folder: Path) -> None:
+    """Answers that are only there to be merged do not count: one call would not write them. A long text keeps them."""
+    chunks = [
+        each({"input": "book", "split": "text", "max_tokens": 100}, "{{ item.text }}"),
+        {"id": "sum", "reduce": {"chunk": "part", "max_tokens": 2000}, "prompt": "{{ parts }}"},
+    ]
+    one_call = "all of this fits one call to the default model: a plan of one chunk may do"
+    for pages, advised in ((10, True), (400, False)):
+        (folder / "book.md").write_text("A sentence of some ten words stands here for us. " * 40 * pages)
+        work = load(folder, *chunks)
+        assert (one_call in notes(work, estimate_workload(work, max_concurrency=4))) is advised
+        pieces = load(folder, chunks[0])
+        assert len(pieces.chunks) > 20
+        assert one_call not in notes(pieces, estimate_workload(pieces, max_concurrency=4))
 
 
 def test_a_prompt_that_can_not_fit_is_named(folder: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 import pytest
 
 from orchestrator.plan.learned import Call, cost_factor, expect_outputs, fit_tokens
 from orchestrator.plan.prices import price_table
+from orchestrator.plan.sampling import spread
 
 
 def call(counted: int, reported: float, *, output: int = 100, cost_usd: float = 0.0) -> Call:
@@ -89,4 +91,72 @@ def test_a_range_that_cannot_be_told_is_called_unsure() -> None:
     found = expect_outputs(wild, inputs=[500.0] * 100, fixed=200)
     assert found is not None
     assert found.unsure
-    assert found.high / sum(found.each) == pytest.approx(1.3)
+    assert (found.high - found.low) / (found.high + found.low) == pytest.approx(0.3, rel=0.01)
+    beside = expect_outputs(wild, inputs=[500.0] * 100, fixed=200, besides=(50_000.0, 52_000.0))
+    assert beside is not None
+    low, high = beside.low + 50_000, beside.high + 52_000
+    assert (high - low) / (high + low) == pytest.approx(0.3, rel=0.01)
+
+
+LAWS: dict[str, Callable[[random.Random, int], float]] = {
+    "constant": lambda chance, size: 200,
+    "growing": lambda chance, size: size * chance.uniform(0.6, 1.1),
+    "uniform": lambda chance, size: chance.uniform(100, 300),
+    "log-normal": lambda chance, size: 200 * chance.lognormvariate(0, 0.5),
+    "bimodal": lambda chance, size: chance.choice((120, 360)),
+    "tenfold": lambda chance, size: 200 * chance.lognormvariate(0, 0.8),
+    "rare": lambda chance, size: 800 if chance.random() < 0.1 else 40,
+}
+"""Laws that the length of an answer may follow, in tokens."""
+
+
+def told_after(law: str, seed: int, *, count: int) -> tuple[bool, bool, int]:
+    """Whether the range told after `count` of 200 answers holds the sum, prompts included, and whether it is unsure;
+    and how many different lengths it was made of.
+    """
+    chance = random.Random(f"{law} {seed}")
+    sizes = [min(1500, max(30, round(chance.lognormvariate(5, 0.7)))) for _ in range(200)]
+    outputs = [max(1, round(LAWS[law](chance, size))) for size in sizes]
+    seen = spread(sizes, count)
+    left = [at for at in range(200) if at not in seen]
+    inputs = [900 + 1.8 * size for size in sizes]
+    besides = sum(inputs[at] for at in left) / 5
+    calls = [Call(round(inputs[at]), outputs[at], 0.0, 1.0) for at in seen]
+    found = expect_outputs(calls, inputs=[inputs[at] for at in left], fixed=920, besides=(besides, 1.03 * besides))
+    assert found is not None
+    low, high = besides + found.low, 1.03 * besides + found.high
+    assert (high - low) / (high + low) <= 0.3
+    return (
+        low <= besides + sum(outputs[at] for at in left) <= high,
+        found.unsure,
+        len({call.output_tokens for call in calls}),
+    )
+
+
+@pytest.mark.parametrize("law", ["constant", "growing", "uniform", "log-normal"])
+def test_ranges_hold_in_nine_of_ten(law: str) -> None:
+    """Whatever lengths follow, within bounds, 5 of 200 tell a range that holds the true sum in 9 of 10 cases."""
+    assert sum(told_after(law, seed, count=5)[0] for seed in range(200)) >= 180
+
+
+def test_two_kinds_of_answers_hold_once_both_were_seen() -> None:
+    """Where half of the answers are three times the others, a sample with both kinds tells a range that holds; that
+    five are of one kind happens to one sample in sixteen, and nothing in them says so.
+    """
+    cases = [told_after("bimodal", seed, count=5) for seed in range(200)]
+    both = [held for held, _, lengths in cases if lengths == 2]
+    assert len(both) > 170
+    assert sum(both) > 0.95 * len(both)
+
+
+def test_tenfold_differences_are_called_unsure() -> None:
+    """Where answers differ tenfold, a range that does not hold has its warning more often than not."""
+    cases = [told_after("tenfold", seed, count=5) for seed in range(200)]
+    assert sum(held or unsure for held, unsure, _ in cases) >= 170
+    assert sum(unsure for _, unsure, _ in cases) > sum(not held for held, _, _ in cases)
+
+
+def test_what_a_handful_does_not_show_a_larger_sample_does() -> None:
+    """Rare long answers do not show in 5 of 200, and no figure made of these can tell; 30 hold them, or warn."""
+    assert sum(told_after("rare", seed, count=5)[0] for seed in range(200)) < 100
+    assert sum(any(told_after("rare", seed, count=30)[:2]) for seed in range(200)) >= 180

@@ -48,8 +48,8 @@ def load(folder: Path, **more: Any) -> Workload:
     return load_plan(folder / "guide.yaml", inputs={"diff": "D"} | more.pop("inputs", {}), **more)
 
 
-def small(chunks: list[dict[str, Any]], **more: Any) -> Workload:
-    return load_plan({"chunks": chunks, **more})
+def small(chunks: list[dict[str, Any]], *, given: Any = None, **more: Any) -> Workload:
+    return load_plan({"chunks": chunks, **more}, inputs=given)
 
 
 def test_everything_is_resolved(folder: Path) -> None:
@@ -91,6 +91,24 @@ def test_inputs_as_read_and_as_given(folder: Path, tmp_path: Path) -> None:
     assert (plain["book"].text, plain["book"].given, plain["book"].path) == ("Book\r\n", "plan", folder / "book.md")
     assert (plain["names"].text, plain["names"].items) == ("x\ny", ("x", "y"))
     assert plain["note"].sha256 == hashlib.sha256(b"N").hexdigest()
+
+
+def test_several_files_given_for_one_input(tmp_path: Path) -> None:
+    """A tuple of paths fills an input of files: each is called by its path from the folder that has them all."""
+    files = [tmp_path / name for name in ("src/b.py", "src/deep/a.py")]
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(file.name)
+    chunks = [{"id": "a", "prompt": "{{ inputs.code }}"}]
+    work = small(chunks, inputs={"code": {"files": "*.py"}}, given={"code": (*files, files[0])})
+    code = work.inputs["code"]
+    assert (code.kind, code.given, code.paths) == ("files", "files", tuple(files))
+    assert [(each.name, each.text) for each in code.sources] == [("b.py", "b.py"), ("deep/a.py", "a.py")]
+    assert {str(file) for file in files} <= set(work.files)
+    with pytest.raises(PlanError, match="input `code` takes one text"):
+        small(chunks, inputs={"code": "required"}, given={"code": tuple(files)})
+    with pytest.raises(PlanError, match="input `code`: there is no file"):
+        small(chunks, inputs={"code": {"files": "*.py"}}, given={"code": (files[0], tmp_path / "gone.py")})
 
 
 TIMES = [

@@ -310,3 +310,26 @@ def test_random_changes_of_the_values_never_crash(seed: int, stocked: Path) -> N
                 path.write_text(json.dumps(plan), encoding="utf-8")
                 seen.add(outcome(path, stocked))
     assert seen == {"loaded", "refused"}
+
+
+def test_what_a_loop_asks_of_pieces_is_checked(tmp_path: Path) -> None:
+    """A column, or a paired group, that the pieces of a loop lack is told at its place, also in a stitch template."""
+    (tmp_path / "t.csv").write_text("subject,key\nlate,T1\n")
+    (tmp_path / "all.jinja").write_text(
+        "{% for p in chunks.fix %}\n{{ p.item.chunks.prt }}{{ p.item.row.subject }}\n{% endfor %}\n"
+    )
+    text = """\
+inputs: {t: {rows: t.csv}}
+chunks:
+  - {id: part, for_each: {input: t}, prompt: "{{ item.row.subject }}"}
+  - {id: fix, for_each: {chunk: part}, prompt: "{{ item.text }}{{ item.chunks.part }}"}
+  - id: all
+    prompt: |
+      {% for p in chunks.fix %}{% for q in chunks.part %}{{ p.item.row.subjct }}{% endfor %}{% endfor %}
+stitch: {template: all.jinja}
+"""
+    first, second = shown(tmp_path, text)
+    assert first.startswith("p.yaml:7:61: there is no column `subjct`\n")
+    assert first.endswith("did you mean subject?")
+    assert second.startswith("all.jinja:2:4: the pieces are not paired with those of `prt`\n")
+    assert second.endswith("did you mean part?")

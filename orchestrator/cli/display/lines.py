@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from datetime import datetime
 
+from orchestrator.cli.display.allowance import windows_fact
 from orchestrator.cli.display.neutralise import one_line
 from orchestrator.cli.display.view import Attempt, RunView
 from orchestrator.cli.display.words import about, count, duration, money, money_span, span, whole_duration
@@ -182,9 +183,12 @@ def final_line(view: RunView, event: RunFinished, *, here: str = "") -> str:
     if view.paid and event.elapsed_s > 0 and event.work_s / event.elapsed_s > SPEED_UP_WORTH_TELLING:
         facts.append(f"{event.work_s / event.elapsed_s:.1f} × faster than one by one")
     facts.append(money(event.cost_usd) + (" simulated" if view.runner.startswith("simulated") else ""))
+    if usage := windows_fact(event.windows):
+        facts.append(usage)
     if view.stitched and view.stitched.path:
         label = "result" if event.status == "complete" else "incomplete result"
-        facts.append(f"{label}: {one_line(_from_here(view.stitched.path, here), limit=4096)}")
+        several = f"{count(view.stitched.files, 'file')} under " if view.stitched.files else ""
+        facts.append(f"{label}: {several}{one_line(_from_here(view.stitched.path, here), limit=4096)}")
     if view.stitched and view.stitched.failed_path:
         facts.append(f"failed rows: {one_line(_from_here(view.stitched.failed_path, here), limit=4096)}")
     return DOT.join(one_line(fact, limit=4096) for fact in facts)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from orchestrator.api import PlanningResult
 from orchestrator.cli.display.neutralise import one_line
 from orchestrator.cli.display.words import count
 
 REASON_CHARS = 600
+NO_PIECES: Mapping[str, str] = MappingProxyType({})
 
 STRATEGY_WORDS = {
     "single": "one call, not split",
@@ -26,12 +28,14 @@ def planned_lines(planning: PlanningResult) -> list[str]:
     many = f", {count(len(planning.needs), 'chunk')}" if planning.strategy != "single" else ""
     return [
         f"planned as {planning.strategy} ({words}){many}: {one_line(planning.reason, limit=REASON_CHARS)}",
-        *(f"  {line}" for line in tree_lines(planning.needs, planning.titles)),
+        *(f"  {line}" for line in tree_lines(planning.needs, planning.titles, planning.pieces)),
     ]
 
 
-def tree_lines(needs: Mapping[str, Sequence[str]], titles: Mapping[str, str]) -> list[str]:
-    """Each chunk once, under the last of those it needs; the others are named behind it."""
+def tree_lines(
+    needs: Mapping[str, Sequence[str]], titles: Mapping[str, str], pieces: Mapping[str, str] = NO_PIECES
+) -> list[str]:
+    """Each chunk once, under the last of those it needs; the others, and what it goes over, are named behind it."""
     under: dict[str, list[str]] = {name: [] for name in needs}
     order = {name: at for at, name in enumerate(needs)}
     roots: list[str] = []
@@ -46,7 +50,8 @@ def tree_lines(needs: Mapping[str, Sequence[str]], titles: Mapping[str, str]) ->
         others = [each for each in needs[name] if each != parent]
         also = f" (and after {', '.join(others)})" if others else ""
         title = one_line(titles.get(name, ""))
-        lines.append(f"{before}{name}{f'  {title}' if title else ''}{also}")
+        over = f": {one_line(pieces[name])}" if name in pieces else ""
+        lines.append(f"{before}{name}{f'  {title}' if title else ''}{over}{also}")
         children = under[name]
         for at, child in reversed(list(enumerate(children))):
             last = at == len(children) - 1

@@ -30,17 +30,18 @@ class FoundFile:
     name: str
 
 
-def find_files(patterns: str | Sequence[str], *, base: Path, root: Path) -> tuple[FoundFile, ...]:
+def find_files(patterns: str | Sequence[str], *, base: Path, root: Path, hidden: bool = True) -> tuple[FoundFile, ...]:
     """The files that any pattern matches, sorted by name, each once.
 
     Patterns are relative to `base`; `*` and `?` stay within a name, `**` is any number of folders, `[…]` a choice of
-    characters. What a `.gitignore` from `root` down leaves out is left out, as are the folders of version control.
-    Linked folders are not entered. Raises `SplitError` for a pattern that matches nothing or leaves the root, for a
-    link that leads outside, for a file that is no text, and for more than 20,000 files; its hint says what to do.
+    characters. What a `.gitignore` from `root` down leaves out is left out, as are the folders of version control,
+    and without `hidden` all names that begin with a dot. Linked folders are not entered. Raises `SplitError` for a
+    pattern that matches nothing or leaves the root, for a link that leads outside, for a file that is no text, and for
+    more than 20,000 files; its hint says what to do.
     """
     found: dict[str, FoundFile] = {}
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
-        search = _Search(pattern, base=base, root=root)
+        search = _Search(pattern, base=base, root=root, hidden=hidden)
         matches = search.run()
         if not matches:
             raise SplitError(f"{pattern!r} matches no file", hint=search.why_nothing())
@@ -49,6 +50,35 @@ def find_files(patterns: str | Sequence[str], *, base: Path, root: Path) -> tupl
             raise SplitError(f"{pattern!r} matches more than {MAX_FILES:,} files", hint="name less of the folder")
     _refuse_binary(found, base=base, root=root)
     return tuple(found[name] for name in sorted(found))
+
+
+def would_find(patterns: Sequence[str], path: Path, *, base: Path, root: Path) -> bool:
+    """Whether `find_files` would find a file at this real path inside `root`, if one were there."""
+    return any(_matches(pattern, path, base=base) for pattern in patterns) and not _is_left_out(path, root.resolve())
+
+
+def _matches(pattern: str, path: Path, *, base: Path) -> bool:
+    parts, fixed = _parts_of(pattern)
+    top = base.joinpath(*parts[:fixed]).resolve()
+    return path.is_relative_to(top) and Glob(parts[fixed:]).matches(path.relative_to(top).parts)
+
+
+def _is_left_out(path: Path, root: Path) -> bool:
+    rules: IgnoreRules | None = None
+    name, folder = "", root
+    for part in path.relative_to(root).parts:
+        rules = rules_in(folder, name=name, above=rules)
+        is_folder = folder / part != path
+        if (is_folder and part in VCS_FOLDERS) or (rules and rules.leaves_out(name + part, is_folder=is_folder)):
+            return True
+        name, folder = f"{name}{part}/", folder / part
+    return False
+
+
+def _parts_of(pattern: str) -> tuple[list[str], int]:
+    """The names of a pattern, and how many of them are folders without any special character."""
+    parts = [part for part in pattern.replace("\\", "/").split("/") if part not in ("", ".")]
+    return parts, next((at for at, part in enumerate(parts) if _MAGIC.search(part)), max(0, len(parts) - 1))
 
 
 def _refuse_binary(found: dict[str, FoundFile], *, base: Path, root: Path) -> None:
@@ -71,6 +101,7 @@ class _Search:
     pattern: str
     base: Path
     root: Path
+    hidden: bool
     ignored: list[str] = field(default_factory=list[str])
     _files: list[FoundFile] = field(default_factory=list[FoundFile])
     _top: Path = Path()
@@ -79,12 +110,11 @@ class _Search:
 
     def run(self) -> list[FoundFile]:
         """All matching files. Enters the folder before the first special character alone."""
-        parts = [part for part in self.pattern.replace("\\", "/").split("/") if part not in ("", ".")]
+        parts, fixed = _parts_of(self.pattern)
         if not parts or self.pattern.startswith(("/", "~")):
             raise SplitError(f"{self.pattern!r} is not relative to the plan file", hint="such as src/**/*.py")
         if ".." in parts[1:] and any(_MAGIC.search(part) for part in parts[: parts.index("..", 1)]):
             raise SplitError(f"{self.pattern!r} goes up after a wildcard", hint="begin with the folder itself")
-        fixed = next((at for at, part in enumerate(parts) if _MAGIC.search(part)), len(parts) - 1)
         try:
             self._top = inside_root("/".join(parts[:fixed]) or ".", base=self.base, root=self.root)
         except PathError as problem:
@@ -127,6 +157,8 @@ class _Search:
         for entry in _entries(folder):
             is_folder = entry.is_dir(follow_symlinks=False)
             after = self._glob.after(state, entry.name)
+            if entry.name.startswith(".") and not self.hidden:
+                continue
             if is_folder and (entry.name in VCS_FOLDERS or not self._glob.goes_on(after)):
                 continue
             if not is_folder and not self._glob.is_match(after):

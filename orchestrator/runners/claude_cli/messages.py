@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestrator.runners.base import Usage
+from orchestrator.runners.base import Usage, UsageWindow
 
 SYNTHETIC_MODEL = "<synthetic>"
 """The model name on assistant lines that the CLI wrote itself, to tell an error (2.1.328)."""
@@ -67,11 +67,17 @@ class StreamMark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimit:
-    """State of a subscription's allowance; comes on every session, `allowed` is no limit."""
+    """State of a subscription's allowance; comes on every session, `allowed` is no limit.
+
+    `windows` are those whose utilisation is told. 2.1.331 tells it on every session of a subscription login whose API
+    sends `anthropic-ratelimit-unified-5h-utilization` (or `7d-`) and `…-reset`, to four digits as they came, and never
+    for an API key.
+    """
 
     status: str
     resets_at: float | None
     limit_type: str
+    windows: tuple[UsageWindow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

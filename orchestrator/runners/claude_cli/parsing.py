@@ -7,10 +7,10 @@ field of an unexpected type reads as absent. Line types as seen in 2.1.328 and 2
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
-from orchestrator.runners.base import Usage
+from orchestrator.runners.base import Usage, UsageWindow
 from orchestrator.runners.claude_cli.messages import (
     ApiRetry,
     AssistantLine,
@@ -117,7 +117,18 @@ def _rate_limit(fields: Fields) -> Message:
         status=_text(limit, "status"),
         resets_at=_number(limit, "resetsAt"),
         limit_type=_text(limit, "rateLimitType"),
+        windows=tuple(_windows(limit)),
     )
+
+
+def _windows(limit: Fields) -> Iterator[UsageWindow]:
+    """The windows with a utilisation; where there is no list of them, the one window that a warning is about."""
+    listed = _object(limit, "unifiedWindows") or {_text(limit, "rateLimitType"): limit}
+    for name in listed:
+        window = _object(listed, name)
+        utilization = _number(window, "utilization")
+        if name and utilization is not None and utilization >= 0:
+            yield UsageWindow(name=name, utilization=utilization, resets_at=_number(window, "resetsAt"))
 
 
 def _result(fields: Fields) -> Message:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from orchestrator.runners.base import UsageWindow
 from orchestrator.runners.claude_cli.messages import (
     ApiRetry,
     AssistantLine,
@@ -51,6 +52,7 @@ class Transcript:
         self.refusals: list[str] = []
         self.seams: list[Seam] = []
         self.rejected: RateLimit | None = None
+        self.windows: dict[str, UsageWindow] = {}
         self.retry: ApiRetry | None = None
         self.retries = 0
         self.model = ""
@@ -94,6 +96,7 @@ class Transcript:
                 self.retry, self.retries, self._delta_chars = message, self.retries + 1, 0
             case RateLimit():
                 self.rejected = message if message.status == "rejected" else None
+                self.windows |= {window.name: window for window in message.windows}
             case RefusalNote():
                 self.refusals.append(message.explanation or message.subtype)
             case ResultLine():

@@ -63,6 +63,7 @@ def judge(transcript: Transcript, ending: Ending, *, now: float, structured: boo
         resets_at=verdict.resets_at,
         cost_usd=result.cost_usd if result else 0.0,
         usage=result.usage if result else Usage(),
+        windows=tuple(transcript.windows.values()),
     )
 
 
@@ -115,6 +116,7 @@ def _reply(transcript: Transcript, *, text: str) -> Reply:
         cost_usd=result.cost_usd,
         session_id=result.session_id or (init.session_id if init else ""),
         login=init.api_key_source if init else "",
+        windows=tuple(transcript.windows.values()),
         evidence=evidence,
     )
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from orchestrator.plan.split import Piece, split_text
+from orchestrator.plan.split import Piece, headings_of, split_text
 from orchestrator.plan.split.markdown import blocks_of, plain_title
 from orchestrator.plan.tokens import count_tokens
 from tests.plan.split.documents import fence, mixed_text, paragraph, table, words
@@ -25,6 +25,13 @@ def kept_whole(text: str) -> list[tuple[int, int]]:
     lines = list(itertools.accumulate((len(line) for line in text.splitlines(keepends=True)), initial=0))
     tokens = [token for token in READER.parse(text) if token.type in ("fence", "table_open") and token.map]
     return [(lines[token.map[0]], lines[token.map[1]]) for token in tokens if token.map]
+
+
+def test_headings_are_listed() -> None:
+    """The headings of a text, outermost lists and quotes apart, as plain text with their levels."""
+    text = "# A *book*\n\nText.\n\nTwo\n---\n\n> # Quoted\n\n```\n# Code\n```\n\n### Three ###\n"
+    assert headings_of(text) == ((1, "A book"), (2, "Two"), (3, "Three"))
+    assert headings_of("Plain.\n") == ()
 
 
 def cuts(pieces: tuple[Piece, ...]) -> list[int]:

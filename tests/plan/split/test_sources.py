@@ -59,6 +59,14 @@ def test_patterns(pattern: str, root: Path) -> None:
         assert each.path == (root / each.name).resolve()
 
 
+def test_hidden_names_can_be_left_out(root: Path) -> None:
+    """Without `hidden` no name that begins with a dot is found, nor what is in such a folder."""
+    write(root, ".env")
+    write(root, "src/.cache/x.py")
+    found = [each.name for each in find_files("**", base=root, root=root, hidden=False)]
+    assert found == sorted(name for name in TREE if "/." not in f"/{name}")
+
+
 def test_several_patterns_give_each_file_once(root: Path) -> None:
     """The files of all patterns together are sorted, each is there once."""
     assert names(["src/b.py", "src/*.py", "a.py"], root) == ["a.py", "src/.hidden.py", "src/a.py", "src/b.py"]

@@ -1,0 +1,55 @@
+"""The usage windows of a login in words: how full they are, and what a run would take of them. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from orchestrator.api import WindowOutlook
+from orchestrator.cli.display.neutralise import one_line
+
+_NAMES = {
+    "five_hour": "5-hour window",
+    "seven_day": "7-day window",
+    "seven_day_opus": "7-day window for Opus",
+    "seven_day_sonnet": "7-day window for Sonnet",
+}
+"""What the types of 2.1.331 are called; any other is shown by its own name."""
+
+
+def windows_fact(windows: Sequence[Mapping[str, Any]]) -> str:
+    """`usage: 5-hour window at 41 %, 7-day window at 12 %`, by the records of `run_finished`; empty without any."""
+    told = [f"{_name(str(each['name']))} at {_percent(float(each['utilization']))}" for each in windows]
+    return f"usage: {', '.join(told)}" if told else ""
+
+
+def window_line(window: WindowOutlook) -> str:
+    """`usage: 5-hour window at 41 %, the whole would take 10 to 14 % more (resets 2026-03-01 14:00)`."""
+    state = f"usage: {_name(window.name)} at {_percent(window.utilization)}"
+    resets = "" if window.resets_at is None else f" (resets {datetime.fromtimestamp(window.resets_at):%Y-%m-%d %H:%M})"
+    low, high = window.share_low, window.share_high
+    if low is None or high is None:
+        return f"{state}{resets}; not enough was seen to tell what the whole would take of it"
+    fits = ""
+    if window.utilization + low > 1:
+        fits = ": it would stop there until the window resets"
+    elif window.utilization + high > 1:
+        fits = ": it may stop there until the window resets"
+    return f"{state}, the whole would take {_share(low, high)} more{resets}{fits}"
+
+
+def _share(low: float, high: float) -> str:
+    lowest, highest = math.floor(low * 100 + 1e-6), max(1, math.ceil(high * 100 - 1e-6))
+    if lowest == 0:
+        return f"under {highest} %"
+    return f"about {highest} %" if lowest == highest else f"{lowest} to {highest} %"
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.1f}".removesuffix(".0") + " %"
+
+
+def _name(name: str) -> str:
+    return _NAMES.get(name) or one_line(name.replace("_", " "))

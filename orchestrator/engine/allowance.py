@@ -1,0 +1,158 @@
+"""How much of the login's usage windows a run has used, and what a whole would take of them. Pure.
+
+Logins of a subscription report of each window (five hours, seven days) which share is used up: with the head of each
+answer, so before that answer is charged, and in coarse steps. What else the same login does moves the windows too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from orchestrator.runners.base import UsageWindow
+
+STEP_DIGITS = (2, 3, 4)
+"""Digits in which a share may be reported: a hundredth at the coarsest. More would be noise of the float."""
+SAME_RESET_S = 60.0
+"""Windows of one name whose ends lie no further apart are one window."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowUse:
+    """One usage window of the login, as a run has seen it: `name` is its type, such as `five_hour`.
+
+    `utilization` is the share used up at last (1 is all), `resets_at` the epoch second at which it begins anew.
+    `moved` is how much of it was used from the first answer that told it to the last, in steps of `step`; `cost_usd`
+    is what was charged between these two.
+    """
+
+    name: str
+    utilization: float
+    resets_at: float | None
+    moved: float
+    step: float
+    cost_usd: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowOutlook:
+    """What a run would take of a usage window that stands at `utilization` (1 is all).
+
+    From `share_low` to `share_high`; both are None when too little was seen to tell. `resets_at` is an epoch second.
+    """
+
+    name: str
+    utilization: float
+    resets_at: float | None
+    share_low: float | None
+    share_high: float | None
+
+
+@dataclass(slots=True)
+class _Track:
+    """A window's first and latest report, each with what had been charged by then."""
+
+    resets_at: float | None
+    first: tuple[float, float]
+    last: tuple[float, float]
+    step: float
+
+
+class Allowances:
+    """The usage windows that the attempts of one process report, by what was charged when each report came."""
+
+    def __init__(self) -> None:
+        self._tracks: dict[str, _Track] = {}
+        self._heard: dict[str, float] = {}
+        self._charged_usd = 0.0
+
+    @property
+    def windows(self) -> tuple[WindowUse, ...]:
+        """Each window as it was seen last; empty for a login that has none."""
+        return tuple(
+            WindowUse(
+                name=name,
+                utilization=track.last[1],
+                resets_at=track.resets_at,
+                moved=round(track.last[1] - track.first[1], STEP_DIGITS[-1]),
+                step=track.step,
+                cost_usd=round(track.last[0] - track.first[0], 6),
+            )
+            for name, track in self._tracks.items()
+        )
+
+    def heard(self, chunk_id: str) -> None:
+        """The chunk's answer has begun: what it will report holds no more than what is charged by now."""
+        self._heard.setdefault(chunk_id, self._charged_usd)
+
+    def ended(self, chunk_id: str, windows: Iterable[UsageWindow], *, cost_usd: float) -> None:
+        """The chunk's attempt is over, was charged so much, and reported these windows."""
+        charged_usd = self._heard.pop(chunk_id, self._charged_usd)
+        for window in windows:
+            self._see(window, (charged_usd, window.utilization))
+        self._charged_usd += cost_usd
+
+    def _see(self, window: UsageWindow, seen: tuple[float, float]) -> None:
+        step = _step(window.utilization)
+        track = self._tracks.get(window.name)
+        if track is None or _apart_s(window.resets_at, track.resets_at) > SAME_RESET_S:
+            self._tracks[window.name] = _Track(window.resets_at, seen, seen, step)
+        elif _apart_s(track.resets_at, window.resets_at) <= SAME_RESET_S:
+            track.first, track.last = min(track.first, seen), max(track.last, seen)
+            track.step = min(track.step, step)
+
+
+def foretell(
+    seen: Sequence[WindowUse], *, cost_usd_low: float, cost_usd_high: float, now_s: float
+) -> tuple[WindowOutlook, ...]:
+    """What calls of so many US dollars would take of the windows that have not begun anew since, by those `seen`.
+
+    Latest first: of each window the first record tells how full it is, and the one with the most money in it what a
+    dollar takes. A share of which nothing but "no more than all" is known counts as not known.
+    """
+    found: dict[str, WindowOutlook] = {}
+    for latest in seen:
+        if latest.name in found or (latest.resets_at or now_s) < now_s:
+            continue
+        same = [each for each in seen if each.name == latest.name and _is_same(each, latest)]
+        most = max(same, key=lambda each: each.cost_usd)
+        low = high = None
+        if most.cost_usd > 0:
+            low = max(0.0, most.moved - most.step) / most.cost_usd * cost_usd_low
+            high = (max(0.0, most.moved) + most.step) / most.cost_usd * cost_usd_high
+        if low == 0 and high is not None and high >= 1:
+            low = high = None
+        found[latest.name] = WindowOutlook(
+            name=latest.name,
+            utilization=latest.utilization,
+            resets_at=latest.resets_at,
+            share_low=low,
+            share_high=high,
+        )
+    return tuple(found.values())
+
+
+def window_record(use: WindowUse) -> dict[str, Any]:
+    """The window as plain JSON values, for an event."""
+    return asdict(use)
+
+
+def window_from_record(record: Mapping[str, Any]) -> WindowUse | None:
+    """The window that `window_record` made the record from; None when a field is missing."""
+    names = [field.name for field in fields(WindowUse)]
+    return WindowUse(**{name: record[name] for name in names}) if all(name in record for name in names) else None
+
+
+def _step(share: float) -> float:
+    """The coarsest step in which this share can have been reported."""
+    return next((10.0**-digits for digits in STEP_DIGITS if abs(share - round(share, digits)) < 1e-9), 1e-4)
+
+
+def _apart_s(later: float | None, earlier: float | None) -> float:
+    """By how many seconds the one window ends after the other; an end that was not told is never later."""
+    return later - earlier if later is not None and earlier is not None else 0.0
+
+
+def _is_same(one: WindowUse, other: WindowUse) -> bool:
+    return abs(_apart_s(one.resets_at, other.resets_at)) <= SAME_RESET_S
