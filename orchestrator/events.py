@@ -208,12 +208,17 @@ class RunStitched(EventBase):
     """The result exists. `path` is null when it was not written to a file; `gaps` names what is missing in it.
 
     `files` counts the results where each source has its own: `path` is then their folder, with a slash at its end.
+    `failed_path` is the file of the rows that failed, null when there is none. `problems` say why the result is not
+    complete although every answer is there, `notes` what a reader should know of it.
     """
 
     type: ClassVar[str] = "run_stitched"
     path: str | None
     chars: int
     gaps: tuple[str, ...]
+    failed_path: str | None = None
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     files: int = 0
 
 

@@ -43,7 +43,9 @@ def rows(text: str) -> list[list[str]]:
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__name__)
 def test_every_field_of_a_plan_is_described(part: type[BaseModel]) -> None:
     """Each field of the plan's model has a row in the description of the format, or of the rules for seams."""
-    described = {name for row in rows(read("plan-format.md") + read("seams.md")) for name in re.findall(r"`(\w+)`", row[0])}
+    described = {
+        name for row in rows(read("plan-format.md") + read("seams.md")) for name in re.findall(r"`(\w+)`", row[0])
+    }
     assert set(part.model_fields) <= described
 
 

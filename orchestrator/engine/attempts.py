@@ -84,6 +84,8 @@ class Attempts:
             effort=chunk.effort,
             timeout_s=chunk.timeout_s * 2**tries.timeouts,
             output_schema=chunk.output_schema,
+            record_key=chunk.form.key if chunk.form is not None else "",
+            rows=chunk.form.rows if chunk.form is not None else (),
             expect=chunk.expect.model_dump(exclude_defaults=True) if chunk.expect is not None else {},
             source=source_of(chunk),
         )

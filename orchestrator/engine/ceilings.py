@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from orchestrator.plan.pieces import formed
 from orchestrator.plan.split import split_text
 from orchestrator.plan.tokens import count_tokens
-from orchestrator.plan.workload import Chunk
+from orchestrator.plan.workload import Chunk, Item
 
 MAX_DEPTH = 3
 """How often a piece is halved: an eighth of a piece that still does not fit is not too long, but something else."""
@@ -32,21 +33,40 @@ def join_continuation(beginning: str, rest: str) -> str:
 def halves(chunk: Chunk) -> list[Chunk]:
     """The chunk of a piece as several of about half its text: `part[3]` → `part[3.1]`, `part[3.2]`.
 
-    [] when it is no piece of a text, was halved often enough, or cannot be cut.
+    A batch of rows with a record for each is cut between two of them. [] when it is no piece of a text, was halved
+    often enough, or cannot be cut, as an answer that is one JSON value cannot.
     """
     item = chunk.item
     if item is None or item.text is None or not chunk.group or chunk.id.count(".") >= MAX_DEPTH:
         return []
-    half = count_tokens(item.text) // 2 + 1
-    pieces = split_text(item.text, mode="markdown", max_tokens=max(1, half))
-    if len(pieces) < 2:
+    if chunk.form is not None:
+        items = _half_batches(item) if chunk.form.is_list else []
+    else:
+        half = count_tokens(item.text) // 2 + 1
+        pieces = split_text(item.text, mode="markdown", max_tokens=max(1, half))
+        items = [replace(item, text=piece.text, tokens=piece.tokens) for piece in pieces]
+    if len(items) < 2:
         return []
     return [
-        replace(
-            chunk,
-            id=f"{chunk.id[:-1]}.{at}]",
-            order=(*chunk.order, at),
-            item=replace(item, text=piece.text, tokens=piece.tokens, index=at, count=len(pieces)),
+        formed(
+            replace(
+                chunk,
+                id=f"{chunk.id[:-1]}.{at}]",
+                order=(*chunk.order, at),
+                item=replace(each, index=at, count=len(items)),
+            )
         )
-        for at, piece in enumerate(pieces, 1)
+        for at, each in enumerate(items, 1)
+    ]
+
+
+def _half_batches(item: Item) -> list[Item]:
+    lines = (item.text or "").split("\n")
+    middle = len(lines) // 2
+    if len(lines) != len(item.rows) or not middle:
+        return []
+    halves = (slice(None, middle), slice(middle, None))
+    return [
+        replace(item, text="\n".join(lines[half]), tokens=None, rows=item.rows[half], source=", ".join(item.rows[half]))
+        for half in halves
     ]

@@ -8,9 +8,11 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from orchestrator.engine.failed_rows import failed_lines
 from orchestrator.engine.journal import Journal
 from orchestrator.engine.output import (
     PartialFile,
+    failed_path,
     incomplete_path,
     is_ours,
     partial_path,
@@ -24,13 +26,14 @@ from orchestrator.engine.stitch import Stitched, flat_ids, stitch, stitch_frames
 from orchestrator.errors import OutputWriteError
 from orchestrator.events import RunStitched
 from orchestrator.plan.workload import ResultFiles, Workload
-from orchestrator.store import Writes
+from orchestrator.store import ChunkRecord, Writes
 from orchestrator.store.reads import output_hashes
 
 
 class Delivery:
     """The files of one run. `output` is where a complete result belongs, None when no file is wanted; with `force` it
-    may overwrite what is not ours. With `files` each source has a result of its own instead.
+    may overwrite what is not ours. With `files` each source has a result of its own instead. `records` say how each
+    chunk ended.
 
     `written` is the file that holds the result, once there is one.
     """
@@ -44,7 +47,9 @@ class Delivery:
         files: ResultFiles | None = None,
         force: bool,
         journal: Journal,
+        records: Mapping[str, ChunkRecord],
     ) -> None:
+        self._records = records
         self._workload = workload
         self._known = known
         self._output = output
@@ -98,12 +103,14 @@ class Delivery:
 
         Raises `OutputWriteError` when the file cannot be written; every answer is in the store all the same.
         """
+        failed = None
         if self._files is not None:
             results = await asyncio.to_thread(
                 partial(make_files, faulty=faulty), self._workload, self._repaired(), self._files
             )
             await self._writer.write(results)
         if self._output is not None:
+            failed = await self._write_failed(self._output)
             self.written = self._output if complete else incomplete_path(self._output)
             await self._write(self.written, self.stitched.text.encode("utf-8", "surrogatepass"))
             if complete:
@@ -116,8 +123,24 @@ class Delivery:
             path=self.result_path,
             chars=len(self.stitched.text),
             gaps=self.stitched.gaps,
+            failed_path=str(failed) if failed else None,
+            problems=self.stitched.problems,
+            notes=self.stitched.notes,
             files=len(self.files_written),
         )
+
+    async def _write_failed(self, output: Path) -> Path | None:
+        """Write the rows that failed to a file of their own, and return it; without any, an earlier one goes."""
+        if self._workload.stitch_format != "jsonl":
+            return None
+        target = failed_path(output)
+        ids = flat_ids(self._workload.stitch_chunks, self._known.members)
+        lines = failed_lines(ids, chunks=self._known.chunks, records=self._records, gaps=self._known.gaps)
+        if not lines:
+            await self._tidy(target)
+            return None
+        await self._write(target, lines.encode("utf-8", "surrogatepass"))
+        return target
 
     async def _write(self, target: Path, content: bytes) -> None:
         known = await self._hashes(target)
@@ -133,11 +156,11 @@ class Delivery:
             self.written = None
             raise OutputWriteError(target, reason=error.strerror or str(error)) from error
 
-    async def _tidy(self, incomplete: Path) -> None:
-        """An earlier result with gaps is out of date now; what somebody else wrote there stays."""
-        known = await self._hashes(incomplete)
-        if is_ours(incomplete, written=lambda _: known):
-            await asyncio.to_thread(incomplete.unlink, missing_ok=True)
+    async def _tidy(self, earlier: Path) -> None:
+        """What an earlier run left of a result with gaps is out of date now; what somebody else wrote there stays."""
+        known = await self._hashes(earlier)
+        if is_ours(earlier, written=lambda _: known):
+            await asyncio.to_thread(earlier.unlink, missing_ok=True)
 
     async def _hashes(self, path: Path) -> frozenset[str]:
         return await self._journal.ask(lambda connection: output_hashes(connection, str(path)))

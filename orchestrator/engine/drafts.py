@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from orchestrator.engine.answer_check import WrongForm, value_text
 from orchestrator.engine.ceilings import join_continuation
 from orchestrator.engine.judging import answer_shortfalls
 from orchestrator.plan.values import Answer
@@ -42,6 +43,7 @@ class Drafts:
     def __init__(self) -> None:
         self._beginnings: dict[str, Beginning] = {}
         self._rejected: dict[str, Rejected] = {}
+        self._wrong_forms: dict[str, str] = {}
 
     def found(self, chunk_id: str, draft: Beginning | Rejected) -> None:
         """An earlier process got so far, or gave an answer that will not do any more."""
@@ -59,7 +61,9 @@ class Drafts:
         return self._beginnings[chunk_id]
 
     def whole(self, chunk: Chunk, reply: Reply) -> Reply | Failure:
-        """The reply with what was written before it; a failure when that is empty, or not what the plan expects."""
+        """The reply with what was written before it, in the form that was asked for; a failure when it is empty, has
+        another form, or is not what the plan expects.
+        """
         text = join_continuation(self._beginnings.pop(chunk.id, Beginning()).text, reply.text)
         charged = Failure(
             error_type=FailureClass.EMPTY,
@@ -70,6 +74,13 @@ class Drafts:
         )
         if not text.strip():
             return replace(charged, message="the answer is empty")
+        if chunk.form is not None:
+            try:
+                text = value_text(text, chunk.form)
+            except WrongForm as wrong:
+                self._wrong_forms[chunk.id] = str(wrong)
+                message = f"the answer does not have the form asked for: {wrong}"
+                return replace(charged, error_type=FailureClass.MALFORMED, message=message)
         problems = answer_shortfalls(chunk, text)
         if problems:
             self._rejected[chunk.id] = Rejected(text, problems)
@@ -80,6 +91,8 @@ class Drafts:
         """What is asked now: the prompt itself, or one that puts right or goes on with what is there."""
         if (rejected := self._rejected.get(chunk_id)) is not None:
             prompt = repair_prompt(chunk_id, prompt, rejected.text, rejected.problems)
+        if (reason := self._wrong_forms.get(chunk_id)) is not None:
+            prompt = fill(prompt_text("wrong-form"), {"prompt": prompt, "reason": reason})
         if (beginning := self._beginnings.get(chunk_id)) is None:
             return prompt
         answer = str(Answer(chunk_id, beginning.text))

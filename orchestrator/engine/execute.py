@@ -261,7 +261,7 @@ class Executor:
             return
         if failure.error_type in OVERLOADS:
             self._pace.overloaded(chunk_id)
-        if failure.error_type is FailureClass.TOO_LONG and self._unfolding.split(chunk_id):
+        if self._unfolding.can_split(chunk_id, failure) and self._unfolding.split(chunk_id):
             return
         tries = self._attempts.of[chunk_id]
         # Half a JSON value cannot be gone on with: what was asked for in a form is asked for again.

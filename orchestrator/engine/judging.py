@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from orchestrator.engine.same_as_source import differences
 from orchestrator.plan.expecting import ExpectSpec
+from orchestrator.plan.json_text import read_json
+from orchestrator.plan.schema_check import misfit
 from orchestrator.plan.split import SplitError
 from orchestrator.plan.split.markdown import blocks_of
 from orchestrator.plan.split.patterns import matches
@@ -62,9 +65,21 @@ def _shortfalls(text: str, expect: ExpectSpec, source: str) -> Iterator[str]:
     if expect.max_words is not None and words > expect.max_words:
         yield f"it has {words:,} words, at most {expect.max_words:,} are expected"
     yield from _missing_headings(text, expect.headings)
+    if expect.json_schema is not None:
+        yield from _misfits(text, expect.json_schema)
     if expect.no_refusal and _REFUSAL.search(text[:OPENING_CHARS]):
         yield "it begins like a refusal"
     yield from differences(source, text, aspects=expect.same_as_source)
+
+
+def _misfits(text: str, schema: Mapping[str, Any]) -> Iterator[str]:
+    try:
+        value = read_json(text, fenced=True)
+    except ValueError as error:
+        yield f"it is no JSON: {error}"
+        return
+    if wrong := misfit(value, schema):
+        yield f"it does not fit the JSON Schema: {wrong}"
 
 
 def _missing_headings(text: str, wanted: tuple[str, ...]) -> Iterator[str]:

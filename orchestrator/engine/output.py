@@ -31,19 +31,27 @@ def partial_path(output: Path) -> Path:
     return output.with_name(f"{output.stem}.partial{output.suffix}")
 
 
+def failed_path(output: Path) -> Path:
+    """Where the rows without a record go: `tickets.jsonl` → `tickets.failed.jsonl`."""
+    return output.with_name(f"{output.stem}.failed.jsonl")
+
+
 def sha256_of(content: bytes) -> str:
     """In hexadecimal."""
     return hashlib.sha256(content).hexdigest()
 
 
-def check_output(output: Path, *, written: Callable[[Path], frozenset[str]], force: bool) -> None:
+def check_output(
+    output: Path, *, written: Callable[[Path], frozenset[str]], force: bool, failed_rows: bool = False
+) -> None:
     """Refuse, before anything is paid, an output that would overwrite what we did not write.
 
-    `written` gives the SHA-256 of all that runs wrote to a file ("" for one that grows). Raises
-    `OutputExistsError`, or `UsageError` when the place cannot be written to.
+    With `failed_rows` there may be a file of these beside it. `written` gives the SHA-256 of all that runs wrote to a
+    file ("" for one that grows). Raises `OutputExistsError`, or `UsageError` when the place cannot be written to.
     """
     check_place(output)
-    for path in (output, incomplete_path(output), partial_path(output)):
+    beside = (failed_path(output),) if failed_rows else ()
+    for path in (output, incomplete_path(output), partial_path(output), *beside):
         if not force and not is_ours(path, written=written):
             raise OutputExistsError(path)
 

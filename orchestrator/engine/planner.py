@@ -162,6 +162,10 @@ def planning_workload(request: Workload, *, chunk_id: str, task: PlannerTask) ->
         stitch_chunks=(chunk_id,),
         stitch_format="text",
         stitch_template=None,
+        stitch_schema=None,
+        expect=None,
+        review=None,
+        rubric="",
         output=None,
     )
 

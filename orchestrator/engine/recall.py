@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from orchestrator.engine.groups import known_from
 from orchestrator.engine.review import repaired
-from orchestrator.engine.stitch import Stitched, seams_of, stitch, stitch_plainly
+from orchestrator.engine.stitch import Stitched, combining, seams_of, stitch, stitch_plainly
+from orchestrator.engine.stitch_json import Combining
 from orchestrator.errors import PlanChangedError, UsageError
 from orchestrator.plan.load import GivenInput, StdinText, load_plan
 from orchestrator.plan.loading import Texts
@@ -21,12 +22,16 @@ from orchestrator.store import ChunkRecord, RunRecord, Store, StoredTexts
 
 
 def stitch_record(workload: Workload) -> dict[str, Any]:
-    """What is kept of a plan so that its result can be put together again without it."""
+    """What is kept of a plan so that its result can be put together again without it.
+
+    With a `template`, or a field that tells of the plan's own pieces, it cannot.
+    """
     return {
         "chunks": workload.stitch_chunks,
         "format": workload.stitch_format,
         "seams": seams_of(workload),
-        "template": workload.stitch_template is not None,
+        "template": workload.stitch_template is not None or workload.plan.stitch.source_field is not None,
+        "combine": asdict(combining(workload)),
         "join": workload.plan.stitch.join,
     }
 
@@ -58,9 +63,16 @@ def recall_result(store: Store, run_id: str) -> Stitched | None:
         piece = re.compile(rf"{name}\[[0-9]+\]")
         return None if name in ids else tuple(each for each in ids if piece.fullmatch(each)) or None
 
-    # A run of a version without seam work was joined without it.
-    seams = kept.get("seams", ())
-    return stitch_plainly(kept["chunks"], kept["format"], answers=answers, gaps=gaps, members=members, seams=seams)
+    # Runs of earlier versions knew one way to combine, and no seam work.
+    return stitch_plainly(
+        kept["chunks"],
+        kept["format"],
+        answers=answers,
+        gaps=gaps,
+        members=members,
+        rule=Combining(**kept.get("combine", {})),
+        seams=kept.get("seams", ()),
+    )
 
 
 @dataclass(frozen=True, slots=True)

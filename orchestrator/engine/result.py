@@ -53,6 +53,7 @@ class RunResult:
     chunks: every chunk by id, in plan order.
     output: the file that holds `text`, or None when none was written.
     files: with `stitch.files` the file that holds the result of each source, by its name; `text` has them all.
+    problems: why the result is not complete although every chunk has its answer, such as a schema that it does not fit.
     reason: why a stopped run stopped, else "".
     remaining: what the review found and could not put right; a run that has any is partial.
     windows: the usage windows of the login as this process saw them last; empty for a login without any.
@@ -68,6 +69,7 @@ class RunResult:
     files: Mapping[str, Path]
     stop_class: StopClass
     reason: str
+    problems: tuple[str, ...] = ()
     remaining: tuple[Finding, ...] = ()
     windows: tuple[WindowUse, ...] = ()
 
@@ -81,12 +83,13 @@ class RunResult:
         if self.status == "complete":
             return self
         reasons = {each.chunk_id or "the result": each.problem for each in self.remaining}
+        reasons |= {"the result": "; ".join(self.problems)} if self.problems else {}
         reasons |= {chunk.id: chunk.reason for chunk in self.chunks.values() if chunk.text is None}
         raise RunIncompleteError(self.run_id, status=self.status, reasons=reasons)
 
 
 def run_status(
-    workload: Workload, known: Known, *, stop_class: StopClass, remaining: Sequence[Finding] = ()
+    workload: Workload, known: Known, *, stop_class: StopClass, remaining: Sequence[Finding | str] = ()
 ) -> RunStatus:
     """How a run stands.
 
@@ -132,6 +135,7 @@ def make_result(
         files=dict(files),
         stop_class=stop[0],
         reason=stop[1],
+        problems=stitched.problems,
         remaining=remaining,
         windows=windows,
     )

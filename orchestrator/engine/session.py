@@ -76,7 +76,8 @@ class RunSession:
         store = self._with.store
         self._lock.acquire()
         if self._settings.output is not None:
-            check_output(self._settings.output, written=store.output_hashes, force=self._settings.force)
+            rows, force = self._workload.stitch_format == "jsonl", self._settings.force
+            check_output(self._settings.output, written=store.output_hashes, force=force, failed_rows=rows)
         if self._settings.files is not None:
             check_files(self._settings.files, ask=store.ask, force=self._settings.force)
         own = {chunk.chunk_id: chunk for chunk in store.chunks(self.run_id)} if self._resumed else {}
@@ -109,6 +110,7 @@ class RunSession:
             files=self._settings.files,
             force=self._settings.force,
             journal=self._journal,
+            records=self._ledger.records,
         )
         self._review = Review(self._workload, self._groups.known)
         self._announce(records)
@@ -247,9 +249,8 @@ class RunSession:
         return self._opened
 
     def _status(self) -> RunStatus:
-        return run_status(
-            self._workload, self._groups.known, stop_class=self._stop[0], remaining=self._review.remaining
-        )
+        remaining = (*self._review.remaining, *self._delivery.stitched.problems)
+        return run_status(self._workload, self._groups.known, stop_class=self._stop[0], remaining=remaining)
 
     async def _finish(self) -> None:
         """Tell the end, let go of everything, and leave the `result`."""

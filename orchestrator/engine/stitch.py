@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 from orchestrator.engine.join_source import Frame, frames_of
 from orchestrator.engine.render import Known, stitch_values
 from orchestrator.engine.seams.edits import Joined, Part
-from orchestrator.plan.model import StitchFormat
+from orchestrator.engine.stitch_json import (
+    BY_ID,
+    Combining,
+    Members,
+    Sources,
+    misfits,
+    stitch_lines,
+    stitch_value,
+    value_of,
+)
 from orchestrator.plan.seams import rules_on
+from orchestrator.plan.stitching import StitchFormat
 from orchestrator.plan.values import Gap
 from orchestrator.plan.workload import Workload
 
@@ -22,34 +30,51 @@ SEPARATOR = "\n\n"
 EXTENSIONS = {"markdown": "md", "text": "txt", "json": "json", "jsonl": "jsonl"}
 """File name extension of each format."""
 
-_FENCE = re.compile(r"\A\s*```(?:json)?[ \t]*\n(.*)\n```\s*\Z", re.DOTALL)
-
-
-Members = Callable[[str], tuple[str, ...] | None]
-"""Gives the chunks of a group in order, None for what is no group or not known yet."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stitched:
     """The result. `data` is the JSON value (a list for jsonl), None for texts; `gaps` the ids without an answer.
 
     `joined` says of a text without a template what stands where, and what seam work did.
+    `problems` say why it is not complete although every answer is there, `notes` what a reader should know of it.
     """
 
     text: str
     data: Any
     gaps: tuple[str, ...]
     joined: Joined | None = None
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def stitch(workload: Workload, known: Known) -> Stitched:
     """One result from the answers of `workload.stitch_chunks`, by the plan's template or by its format alone."""
+    made, schema = _stitched(workload, known), workload.stitch_schema
+    if schema is None or made.gaps:
+        return made
+    wrong = misfits(made.data, schema, lines=workload.stitch_format == "jsonl")
+    return replace(made, problems=(*made.problems, *wrong))
+
+
+def combining(workload: Workload) -> Combining:
+    """How the plan wants the values of a `json` result to become one."""
+    spec = workload.plan.stitch
+    return Combining(combine=spec.combine or "by_id", conflicts=spec.conflicts or "error")
+
+
+def _stitched(workload: Workload, known: Known) -> Stitched:
     template = workload.stitch_template
     if template is None:
-        names, result_format = workload.stitch_chunks, workload.stitch_format
-        seams = seams_of(workload)
+        names, result_format, rule = workload.stitch_chunks, workload.stitch_format, combining(workload)
         plain = stitch_plainly(
-            names, result_format, answers=known.answers, gaps=known.gaps, members=known.members, seams=seams
+            names,
+            result_format,
+            answers=known.answers,
+            gaps=known.gaps,
+            members=known.members,
+            rule=rule,
+            sources=_sources(workload, known),
+            seams=seams_of(workload),
         )
         by_source = workload.plan.stitch.join == "source"
         return replace(plain, text=stitch_ids(workload, known, flat_ids(names, known.members))) if by_source else plain
@@ -57,7 +82,24 @@ def stitch(workload: Workload, known: Known) -> Stitched:
     ids = flat_ids(tuple(dict.fromkeys((*workload.stitch_chunks, *wanted))), known.members)
     text = template.render(stitch_values(workload, known))
     missing = tuple(chunk_id for chunk_id in ids if chunk_id not in known.answers)
-    return Stitched(text=text, data=_parse(text) if workload.stitch_format == "json" else None, gaps=missing)
+    return Stitched(text=text, data=_data(text, workload.stitch_format), gaps=missing)
+
+
+def _sources(workload: Workload, known: Known) -> Sources | None:
+    field = workload.plan.stitch.source_field
+    items = {chunk_id: chunk.item for chunk_id, chunk in known.chunks.items()}
+    names = {
+        chunk_id: (chunk_id,) if item is None else item.rows or (item.source or chunk_id,)
+        for chunk_id, item in items.items()
+    }
+    return Sources(field=field, names=names) if field is not None else None
+
+
+def _data(text: str, result_format: StitchFormat) -> Any:
+    """The value of a result that a template made."""
+    if result_format == "jsonl":
+        return [value_of(line) for line in text.split("\n") if line.strip()]
+    return value_of(text) if result_format == "json" else None
 
 
 def stitch_plainly(
@@ -67,13 +109,14 @@ def stitch_plainly(
     answers: Mapping[str, str],
     gaps: Mapping[str, str],
     members: Members,
+    rule: Combining = BY_ID,
+    sources: Sources | None = None,
     seams: Collection[str] = (),
 ) -> Stitched:
     """One result from the answers that `names` of chunks and groups stand for.
 
-    Text and markdown are joined by one blank line, then the rules of `seams` are applied. JSON is one object by the
-    plan's ids, with a list for a group; JSONL one value a line (an array's elements a line each). An answer that is not
-    JSON becomes a string there, a gap `{"missing": id, "reason": reason}`.
+    Text and markdown are joined by one blank line, then the rules of `seams` are applied; JSON and JSONL are put
+    together in `stitch_json.py`, JSON by `rule`.
     """
     ids = flat_ids(names, members)
     missing = tuple(chunk_id for chunk_id in ids if chunk_id not in answers)
@@ -81,22 +124,11 @@ def stitch_plainly(
         joined = _join(ids, answers=answers, gaps=gaps, seams=seams, markdown=result_format == "markdown")
         return Stitched(text=joined.text, data=None, gaps=missing, joined=joined)
 
-    def value(chunk_id: str) -> Any:
-        if chunk_id in answers:
-            return _parse(answers[chunk_id])
-        return {"missing": chunk_id, "reason": gaps.get(chunk_id, "no answer")}
-
     if result_format == "json":
-        groups = {name: members(name) for name in names}
-        by_id = {
-            name: value(name) if group is None else [value(each) for each in group] for name, group in groups.items()
-        }
-        return Stitched(text=json.dumps(by_id, ensure_ascii=False, indent=2) + "\n", data=by_id, gaps=missing)
-    rows: list[Any] = []
-    for each in map(value, ids):
-        rows += cast("list[Any]", each) if isinstance(each, list) else [each]
-    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    return Stitched(text=lines, data=rows, gaps=missing)
+        made = stitch_value(names, ids, answers=answers, gaps=gaps, members=members, rule=rule)
+    else:
+        made = stitch_lines(ids, answers=answers, gaps=gaps, sources=sources)
+    return Stitched(text=made.text, data=made.data, gaps=missing, problems=made.problems, notes=made.notes)
 
 
 def seams_of(workload: Workload) -> tuple[str, ...]:
@@ -158,15 +190,3 @@ def join_prefix(
 
 def _shown(chunk_id: str, *, answers: Mapping[str, str], gaps: Mapping[str, str]) -> str:
     return answers[chunk_id] if chunk_id in answers else str(Gap(chunk_id, gaps.get(chunk_id, "no answer")))
-
-
-def _parse(text: str) -> Any:
-    fenced = _FENCE.match(text)
-    try:
-        return json.loads(fenced[1] if fenced else text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        return text
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")

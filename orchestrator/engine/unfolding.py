@@ -11,8 +11,9 @@ from orchestrator.engine.ledger import Ledger
 from orchestrator.engine.progress import ProgressMeter
 from orchestrator.engine.schedule import Schedule, Skip
 from orchestrator.engine.stitch import SEPARATOR
+from orchestrator.plan.json_text import read_json, write_json
 from orchestrator.plan.workload import Chunk
-from orchestrator.runners.base import Reply
+from orchestrator.runners.base import Failure, FailureClass, Reply
 
 
 class Unfolding:
@@ -58,6 +59,12 @@ class Unfolding:
             else:
                 self._ledger.skipped(Skip(each.chunk_id, self._groups.cause(each.because)))
 
+    def can_split(self, chunk_id: str, failure: Failure) -> bool:
+        """Whether it may help to run the piece as several: its prompt is too long, or its list of records."""
+        form = self._groups.known.chunks[chunk_id].form
+        of_records = form is not None and form.is_list and failure.error_type is FailureClass.OUTPUT_CEILING
+        return of_records or failure.error_type is FailureClass.TOO_LONG
+
     def split(self, chunk_id: str) -> bool:
         """Run a piece whose prompt is too long as several; whether that can be done."""
         chunks = halves(self._groups.known.chunks[chunk_id])
@@ -80,8 +87,11 @@ class Unfolding:
         if missing is not None:
             return missing
         answers = [self._ledger.answers[name] for name in names]
-        pieces = self._groups.slices(names)
-        text = rejoin(pieces, answers) if pieces else SEPARATOR.join(answers)
+        form, pieces = self._groups.known.chunks[chunk_id].form, self._groups.slices(names)
+        if form is not None:
+            text = write_json([record for answer in answers for record in read_json(answer)], compact=True)
+        else:
+            text = rejoin(pieces, answers) if pieces else SEPARATOR.join(answers)
         return Reply(text=text, model=self._ledger.records[names[0]].model)
 
     def _record(self, chunks: Sequence[Chunk]) -> None:

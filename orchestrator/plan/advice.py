@@ -44,7 +44,12 @@ def window_problems(workload: Workload, estimate: Estimate, *, tally: Tally | No
 
 def notes(workload: Workload, estimate: Estimate, *, tally: Tally | None = None) -> tuple[str, ...]:
     """What could be better about a plan that can run, a sentence each."""
-    return (*_one_call(workload, estimate, tally or Tally()), *_moving_numbers(workload), *_bad_cuts(workload))
+    return (
+        *_one_call(workload, estimate, tally or Tally()),
+        *_moving_numbers(workload),
+        *_bad_cuts(workload),
+        *_nameless_records(workload),
+    )
 
 
 def _certain_tokens(chunk: Chunk, workload: Workload, count: Count) -> int:
@@ -112,6 +117,17 @@ def _bad_cuts(workload: Workload) -> Iterator[str]:
         yield from islice(cut, _NAMED)
         if len(cut) > _NAMED:
             yield f"{group.id}: {len(cut) - _NAMED:,} more cuts of that kind"
+
+
+def _nameless_records(workload: Workload) -> Iterator[str]:
+    for group in workload.groups.values():
+        members = group.members or () if isinstance(group, ForEach) else ()
+        form = workload.chunks[members[0]].form if members else None
+        if form is not None and form.is_list and not form.key:
+            yield (
+                f"{group.id} answers for several rows at once, and no record says for which: "
+                "give the input a `key`, and name that column in `fields`"
+            )
 
 
 def _price(model: str | None) -> Price:

@@ -7,7 +7,9 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
+from orchestrator.plan.answer_form import AnswerForm
 from orchestrator.plan.continuity import Continuity, follow, with_keepers
 from orchestrator.plan.draft import ChunkDraft, TemplateDraft
 from orchestrator.plan.grouping import GroupFacts
@@ -15,6 +17,7 @@ from orchestrator.plan.model import TIMEOUT_S, ChunkSpec, OnMissing, Plan
 from orchestrator.plan.pieces import pair_chunks, piece_chunks
 from orchestrator.plan.selection import in_plan_order
 from orchestrator.plan.workload import Carry, Chunk, ForEach, Group, Reduce
+from orchestrator.prompt_texts import prompt_text
 
 DEFAULT_ATTEMPTS = 3
 """Attempts for a chunk, the first included: two retries outlast what is transient."""
@@ -38,11 +41,12 @@ def build_chunks(plan: Plan, drafts: Sequence[ChunkDraft], facts: Mapping[str, G
     before = ""
     for at, (spec, draft) in enumerate(zip(plan.chunks, drafts, strict=True)):
         assert draft.prompt is not None, "a prompt that cannot be read is a problem"
-        chunk = replace(_chunk(plan, spec, draft.prompt, facts, seen), order=(at,))
+        form = _form(draft, facts.get(spec.id))
+        chunk = replace(_chunk(plan, spec, draft.prompt, facts, seen, form), order=(at,))
         if spec.for_each is not None:
             groups[spec.id] = _for_each(chunk, spec, facts[spec.id], plan=plan, continuity=continuity)
         elif spec.reduce is not None:
-            last = _chunk(plan, spec, draft.final, facts, seen) if draft.final is not None else chunk
+            last = _chunk(plan, spec, draft.final, facts, seen, form) if draft.final is not None else chunk
             groups[spec.id] = _reduce(chunk, replace(last, order=(at,)), spec)
         else:
             plain[spec.id] = _carrying(chunk, spec, continuity, previous=before)
@@ -128,11 +132,16 @@ def _shown_whole(draft: ChunkDraft) -> frozenset[str]:
 
 
 def _chunk(
-    plan: Plan, spec: ChunkSpec, prompt: TemplateDraft, facts: Mapping[str, GroupFacts], seen: Counter[str]
+    plan: Plan,
+    spec: ChunkSpec,
+    prompt: TemplateDraft,
+    facts: Mapping[str, GroupFacts],
+    seen: Counter[str],
+    form: AnswerForm | None,
 ) -> Chunk:
     references = tuple(dict.fromkeys(each.key for each in prompt.template.references if each.namespace == "chunks"))
     upstream = tuple(dict.fromkeys((*references, *spec.depends_on)))
-    recipe = _recipe(plan, spec, prompt.located.text)
+    recipe = _recipe(plan, spec, prompt.located.text, form)
     seen[recipe] += 1
     return Chunk(
         id=spec.id,
@@ -150,8 +159,22 @@ def _chunk(
         reuse=spec.reuse or plan.reuse or "always",
         occurrence=seen[recipe] - 1,
         recipe=recipe,
+        output_schema=form.sent if form is not None else None,
+        form=form,
         expect=spec.expect,
     )
+
+
+def _form(draft: ChunkDraft, facts: GroupFacts | None) -> AnswerForm | None:
+    """The form of the chunk's answers; a field with the name of the key column has to name the row."""
+    form = draft.form
+    if form is None or facts is None or not form.each_row:
+        return form
+    properties: Mapping[str, Any] = form.schema.get("properties", {})
+    if facts.key not in properties:
+        return form
+    named = {**properties[facts.key], "description": prompt_text("record-key")}
+    return replace(form, key=facts.key, schema={**form.schema, "properties": {**properties, facts.key: named}})
 
 
 def _on_missing(spec: ChunkSpec, *, is_group: bool) -> OnMissing:
@@ -167,6 +190,8 @@ def _timeout_s(plan: Plan, spec: ChunkSpec) -> float:
     return plan.timeout_s if plan.timeout_s is not None else TIMEOUT_S[plan.complexity or "medium"]
 
 
-def _recipe(plan: Plan, spec: ChunkSpec, prompt: str) -> str:
-    shape = [prompt, spec.template, spec.model or plan.model, spec.effort or plan.effort]
+def _recipe(plan: Plan, spec: ChunkSpec, prompt: str, form: AnswerForm | None) -> str:
+    shape: list[object] = [prompt, spec.template, spec.model or plan.model, spec.effort or plan.effort]
+    if form is not None:
+        shape.append(form.schema)
     return hashlib.sha256(json.dumps(shape).encode()).hexdigest()

@@ -9,6 +9,7 @@ from orchestrator.plan.expecting import ExpectSpec, ReviewSpec
 from orchestrator.plan.grouping import GroupFacts, Problem
 from orchestrator.plan.naming import did_you_mean
 from orchestrator.plan.report import Report
+from orchestrator.plan.schema_check import schema_problems
 from orchestrator.plan.yaml_source import YamlPath
 
 
@@ -20,12 +21,18 @@ def check_expectations(
         if chunk.expect is not None:
             facts = groups.get(chunk.id or "")
             over_texts = facts is not None and not facts.dynamic
-            _report_all(_expect_problems(chunk.expect, over_texts=over_texts), (*chunk.path, "expect"), report)
+            _report_expect(chunk.expect, (*chunk.path, "expect"), report, over_texts=over_texts)
     if review.expect is not None:
-        _report_all(_expect_problems(review.expect, over_texts=False), ("stitch", "expect"), report)
+        _report_expect(review.expect, ("stitch", "expect"), report, over_texts=False)
     if review.review is not None:
         kinds: dict[str, ChunkKind] = {chunk.id: chunk.kind for chunk in chunks if chunk.id is not None}
         _report_all(_review_problems(review.review, kinds, whole=review.expect), ("review",), report)
+
+
+def _report_expect(expect: ExpectSpec, path: YamlPath, report: Report, *, over_texts: bool) -> None:
+    _report_all(_expect_problems(expect, over_texts=over_texts), path, report)
+    for each in schema_problems(expect.json_schema) if expect.json_schema is not None else ():
+        report.at((*path, "json_schema", *each.path), each.message, each.hint, key=each.key)
 
 
 def _report_all(problems: Iterator[Problem], path: YamlPath, report: Report) -> None:

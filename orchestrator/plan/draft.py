@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar, cast
 
 from pydantic import ValidationError
 
+from orchestrator.plan.answer_form import AnswerForm
 from orchestrator.plan.expecting import ExpectSpec, ReviewSpec
 from orchestrator.plan.model import CarrySpec, ForEachSpec, ReduceSpec, short_items
 from orchestrator.plan.naming import LITERAL_HINT, Reference, place_of
@@ -58,7 +59,7 @@ class ChunkDraft:
     """What is certain about a chunk. `depends_on` holds ids with their paths.
 
     `kind` says which it is meant to be; its `for_each`, `reduce`, `carry` or `expect` is None where its form is
-    wrong. `final` is the prompt of a last merge of its own.
+    wrong. `final` is the prompt of a last merge of its own, `form` what its answers have to look like.
     """
 
     path: YamlPath
@@ -72,6 +73,7 @@ class ChunkDraft:
     carry: CarrySpec | None = None
     expect: ExpectSpec | None = None
     final: TemplateDraft | None = None
+    form: AnswerForm | None = None
 
 
 @dataclass(slots=True)

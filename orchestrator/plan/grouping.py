@@ -28,7 +28,8 @@ class GroupFacts:
 
     `items` is None when they are known only once an answer is there, or could not be had. `lineage` are the groups
     that it is paired with, directly or through others, nearest last. `columns` are those of its rows, None when not
-    known; `batched` when a piece holds several. `kind` is that of the input that it comes from, None for no input.
+    known; `key` is the one that names them; `batched` when a piece holds several. `kind` is that of the input that it
+    comes from, None for no input.
     """
 
     items: tuple[Item, ...] | None = None
@@ -36,6 +37,7 @@ class GroupFacts:
     dynamic: bool = False
     columns: frozenset[str] | None = frozenset()
     batched: bool = False
+    key: str = ""
     labelled: bool = False
     what: str = ""
     kind: InputKind | None = None
@@ -179,8 +181,9 @@ def _direct(
     kind: InputKind = source.kind if source is not None else "items"
     batched = (spec.batch or 1) > 1
     columns = frozenset(name for each in (source.sources if source else ()) for name in each.row)
-    what = _what(spec, kind)
-    return GroupFacts(items, (), False, columns, batched, kind != "text", what, kind if source is not None else None)
+    key, what = source.key if source is not None else "", _what(spec, kind)
+    known_kind = kind if source is not None else None
+    return GroupFacts(items, (), False, columns, batched, key, kind != "text", what, known_kind)
 
 
 def _what(spec: ForEachSpec, kind: InputKind) -> str:

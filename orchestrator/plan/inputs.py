@@ -214,7 +214,7 @@ def _rows(
         )
         for row in rows
     ]
-    return _sources(name, sources, "rows", given=given, path=path)
+    return replace(_sources(name, sources, "rows", given=given, path=path), key=key if isinstance(key, str) else "")
 
 
 def _cell(value: object) -> Cell:

@@ -41,7 +41,10 @@ def items_of(spec: ForEachSpec, source: InputText | None, texts: Texts) -> tuple
         return _counted(_item(text=each.text, source=each.name, row=each) for each in sources)
     batches = [sources[at : at + spec.batch] for at in range(0, len(sources), spec.batch)]
     return _counted(
-        _item(text="\n".join(each.text for each in batch), source=", ".join(each.name for each in batch))
+        replace(
+            _item(text="\n".join(each.text for each in batch), source=", ".join(each.name for each in batch)),
+            rows=tuple(each.name for each in batch),
+        )
         for batch in batches
     )
 

@@ -28,6 +28,7 @@ from orchestrator.plan.draft import (
     texts_at,
 )
 from orchestrator.plan.form import check_form
+from orchestrator.plan.forms import check_sources, draft_stitch, with_forms
 from orchestrator.plan.grouping import GroupFacts, draft_groups
 from orchestrator.plan.inputs import GivenInput, StdinText, draft_inputs, input_kind, patterns_of
 from orchestrator.plan.layout import Material, draft_layout
@@ -69,6 +70,7 @@ class _Texts:
     context: str
     review: ReviewDraft
     stitch_template: TemplateDraft | None
+    stitch_schema: Mapping[str, Any] | None
     output: Path | None
     result_files: ResultFiles | None
 
@@ -107,7 +109,10 @@ def load_plan(
     _check(raw, found, report)
     report.raise_if_any()
     assert plan is not None, "a plan of wrong form has problems"
-    return replace(_build(plan, opened, found, files), to_be_planned=to_be_planned)
+    workload = replace(_build(plan, opened, found, files), to_be_planned=to_be_planned)
+    check_sources(workload, report)
+    report.raise_if_any()
+    return workload
 
 
 def _is_request(raw: object) -> bool:
@@ -160,7 +165,7 @@ def _read_texts(
             way_out = "{% raw %} … {% endraw %} takes a part literally, and {{ '{{' }} writes two braces"
             located = Located(found.text, path, files.shown(named))
             template = read_located(located, files.report, own_way_out=way_out)
-    chunks = draft_chunks(raw, files)
+    chunks = with_forms(draft_chunks(raw, files), raw, files)
     inputs = draft_inputs(raw, given, files)
     groups = draft_groups(
         chunks,
@@ -176,7 +181,8 @@ def _read_texts(
     patterns = {name: patterns_of(value) for name, value in declared if _is_name(name)}
     material = Material(chunks, groups, inputs, patterns, plan_file, to_be_planned)
     result_files = draft_layout(stitch, material, files)
-    return _Texts(chunks, inputs, groups, context, draft_review(raw, files), template, target, result_files)
+    review, wanted = draft_review(raw, files), draft_stitch(stitch, files)
+    return _Texts(chunks, inputs, groups, context, review, template, wanted, target, result_files)
 
 
 def _check(raw: dict[str, Any], texts: _Texts, report: Report) -> None:
@@ -223,6 +229,7 @@ def _build(plan: Plan, source: _Source, texts: _Texts, files: PlanFiles) -> Work
         stitch_chunks=plan.stitch.chunks or tuple(dict.fromkeys(used)) or leaves(built.chunks, built.groups),
         stitch_format=plan.stitch.format,
         stitch_template=template,
+        stitch_schema=texts.stitch_schema,
         expect=plan.stitch.expect,
         review=plan.review,
         rubric=texts.review.rubric,

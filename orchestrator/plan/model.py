@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from orchestrator.plan.expecting import ExpectSpec, ReviewSpec
+from orchestrator.plan.fields import FIELD_SCHEMA
 from orchestrator.plan.part import ChunkId, FileText, ModelName, PlanPart, PromptText
-from orchestrator.plan.seams import SeamsSpec, SeamsWord, short_seams
+from orchestrator.plan.stitching import StitchSpec
 
 Complexity = Literal["simple", "medium", "complex"]
 Effort = Literal["low", "medium", "high", "xhigh", "max"]
 OnMissing = Literal["skip", "gap"]
 Mode = Literal["parallel", "sequence"]
-StitchFormat = Literal["markdown", "text", "json", "jsonl"]
 SplitMode = Literal["markdown", "headings", "text", "code", "lines", "regex"]
 
 TIMEOUT_S: dict[Complexity, float] = {"simple": 120.0, "medium": 300.0, "complex": 600.0}
@@ -206,37 +206,17 @@ class ChunkSpec(SharedSettings):
     carry: CarrySpec | None = Field(
         default=None, description="What it is told of the chunks before it, in `mode: sequence` or over pieces."
     )
+    fields: dict[str, Annotated[Any, WithJsonSchema(FIELD_SCHEMA)]] | None = Field(
+        default=None,
+        min_length=1,
+        description="Fields of the record that it answers with: {customer: string, severity: [low, high]}. With "
+        "`batch` the answer is a list with a record for each row.",
+    )
+    output_schema: dict[str, Any] | None = Field(
+        default=None, description="JSON Schema (draft 7) of the whole answer, or {file: schema.json}."
+    )
     expect: ExpectSpec | None = Field(
         default=None, description="What its answer has to be like; an answer that is not is sent back with the reason."
-    )
-
-
-class StitchSpec(PlanPart):
-    """How the answers become one result."""
-
-    format: StitchFormat = Field(default="markdown", description="markdown, text, json or jsonl.")
-    chunks: Annotated[tuple[str, ...], Field(strict=False)] | None = Field(
-        default=None,
-        min_length=1,
-        description="Which answers, in which order; by default all that no other chunk refers to.",
-    )
-    template: str | None = Field(default=None, min_length=1, description="A jinja2 template file for the whole result.")
-    expect: ExpectSpec | None = Field(default=None, description="What the result as a whole has to be like.")
-    seams: Annotated[SeamsSpec, BeforeValidator(short_seams, json_schema_input_type=SeamsSpec | SeamsWord)] = Field(
-        default_factory=SeamsSpec,
-        description="What may change where two answers meet: safe (the default), none, or rules by name.",
-    )
-    output: str | None = Field(
-        default=None, min_length=1, description="Result file; by default <name>.result.<ext> in the current folder."
-    )
-    join: Literal["source"] | None = Field(
-        default=None,
-        description="source: between the answers of a text's pieces stands what stands between the pieces themselves.",
-    )
-    files: str | None = Field(
-        default=None,
-        min_length=1,
-        description="One result for each file of a `for_each` over files, such as de/{{ item.source }}.",
     )
 
 
@@ -288,8 +268,6 @@ class Plan(SharedSettings):
 LATER: dict[str, dict[str, str]] = {
     "plan": {"tools": "tools", "account": "accounts", "isolation": "process reuse", "workdir": "tools"},
     "chunk": {
-        "output_schema": "structured answers",
-        "fields": "structured answers",
         "workdir": "tools",
         "account": "accounts",
         "isolation": "process reuse",

@@ -13,7 +13,7 @@ def piece_chunks(group: ForEach, items: Sequence[Item]) -> list[Chunk]:
     """One chunk for each item, called `part[1]`, `part[2]`, …"""
     prototype = group.prototype
     chunks = [
-        replace(prototype, id=f"{group.id}[{at}]", group=group.id, order=(*prototype.order, at), item=item)
+        formed(replace(prototype, id=f"{group.id}[{at}]", group=group.id, order=(*prototype.order, at), item=item))
         for at, item in enumerate(items, 1)
     ]
     return chained(group, chunks)
@@ -26,18 +26,30 @@ def pair_chunks(group: ForEach, over: Sequence[Chunk]) -> list[Chunk]:
     """
     prototype = group.prototype
     chunks = [
-        replace(
-            prototype,
-            id=f"{group.id}{chunk.id.removeprefix(chunk.group)}",
-            group=group.id,
-            order=(*prototype.order, at),
-            item=_paired_item(chunk),
-            upstream=(*prototype.upstream, chunk.id),
-            on_missing={**prototype.on_missing, chunk.id: group.on_missing},
+        formed(
+            replace(
+                prototype,
+                id=f"{group.id}{chunk.id.removeprefix(chunk.group)}",
+                group=group.id,
+                order=(*prototype.order, at),
+                item=_paired_item(chunk),
+                upstream=(*prototype.upstream, chunk.id),
+                on_missing={**prototype.on_missing, chunk.id: group.on_missing},
+            )
         )
         for at, chunk in enumerate(over, 1)
     ]
     return chained(group, chunks)
+
+
+def formed(chunk: Chunk) -> Chunk:
+    """The chunk with the form of its answer, which has a record for each row where the piece is a batch."""
+    if chunk.form is None:
+        return chunk
+    form, item = chunk.form, chunk.item
+    if item is not None:
+        form = form.for_batch(item.rows) if item.rows else form.for_row(item.source)
+    return replace(chunk, form=form, output_schema=form.sent)
 
 
 def _paired_item(chunk: Chunk) -> Item:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from orchestrator.plan.answer_form import AnswerForm
     from orchestrator.plan.expecting import ExpectSpec, ReviewSpec
-    from orchestrator.plan.model import Complexity, OnMissing, Plan, StitchFormat
+    from orchestrator.plan.model import Complexity, OnMissing, Plan
+    from orchestrator.plan.stitching import StitchFormat
     from orchestrator.plan.template import Template
 
 
@@ -24,10 +26,11 @@ class Item:
     `index` counts from 1, `count` is the number of pieces. `text` is None when it is the answer of the chunk
     `answer_of`. `from_answer` names the chunk that a model wrote the text in: it is then shown between marks. `source`
     is the file, row key or item that the piece comes from, `row` its columns, `heading_path` its headings joined by
-    " > ". In a paired group `original` is the text of the piece that it all began with, and `chunks` maps the groups
-    between to this piece's chunk there. `notes` tell where the text had to be cut in a bad place. `tokens` is the
-    count of `text` in `cl100k_base`, None when nobody counted it yet; no prompt shows it. `bom`: the piece is
-    the first of a file that begins with a byte order mark.
+    " > ". `rows` are the names of the rows or items of a batch, even when it has but one left. In a paired group
+    `original` is the text of the piece that it all began with, and `chunks` maps the groups between to this piece's
+    chunk there. `notes` tell where the text had to be cut in a bad place. `tokens` is the count of `text` in
+    `cl100k_base`, None when nobody counted it yet; no prompt shows it. `bom`: the
+    piece is the first of a file that begins with a byte order mark.
     """
 
     index: int
@@ -40,6 +43,7 @@ class Item:
     previous_tail: str = ""
     next_head: str = ""
     row: Mapping[str, Cell] = field(default_factory=dict[str, "Cell"])
+    rows: tuple[str, ...] = ()
     original: str = ""
     chunks: Mapping[str, str] = field(default_factory=dict[str, str])
     notes: tuple[str, ...] = ()
@@ -110,8 +114,8 @@ class Chunk:
     unrendered prompt and the settings that shape an answer. `order` is the place in the plan: its position, then the
     index within its group. `item` is set for a piece of a `for_each`;
     `merges` for a merge of a `reduce`, whose `parts` are known once the answers are. With `keeping` it is a keeper and
-    no entry of the plan. With an `output_schema` (a JSON Schema) the answer is one JSON value. `expect` is what an
-    answer has to be like to count as one.
+    no entry of the plan. With an `output_schema` (a JSON Schema) the answer is one JSON value, which has to fit the
+    `form`, where there is one. `expect` is what an answer has to be like to count as one.
     """
 
     id: str
@@ -138,6 +142,7 @@ class Chunk:
     expect: ExpectSpec | None = None
     keeping: Keeping | None = None
     output_schema: Mapping[str, Any] | None = None
+    form: AnswerForm | None = None
 
     @property
     def told_of(self) -> tuple[str, ...]:
@@ -216,7 +221,8 @@ class InputText:
 
     `text` is what a prompt renders (items and rows one a line, files under their names); `path` is set when it was
     read from one file, `paths` when several were given with the call. `sources` has the files, items or rows of an
-    input of that kind. `bom`: it is one file that begins with a byte order mark.
+    input of that kind; `key` is the column that names its rows. `bom`: it is one file that begins with a byte order
+    mark.
     """
 
     name: str
@@ -228,6 +234,7 @@ class InputText:
     paths: tuple[Path, ...] = ()
     kind: InputKind = "text"
     sources: tuple[Source, ...] = ()
+    key: str = ""
     bom: bool = False
 
 
@@ -249,13 +256,13 @@ class Workload:
     """A plan that can run: chunks in plan order, shared context, inputs, and where the result goes.
 
     `source` is the plan's own text (a JSON text when it was given as a dict). `files` maps every file that was read,
-    the plan file apart, to the SHA-256 of its bytes. `stitch_chunks` are the chunk ids of the result, in order;
-    `output` is the file the plan names (absolute), or None when it names none. `system` names the prompt text that all
-    chunks are told first. `to_be_planned`: the plan has a request alone, and its one chunk stands in for those that the
-    planner will make. `expect` is what the result has to be like, `review` what else it is looked at for,
-    `rubric` what a model judges it by; a part of a plan has none of them. `result_files` is set when each source file
-    has a result of its own. `groups` has every `for_each` and `reduce`; `chunks` has those of their chunks that are
-    known before the run.
+    the plan file apart, to the SHA-256 of its bytes. `stitch_chunks` are the chunk ids of the result, in order,
+    `stitch_schema` what a JSON result has to fit; `output` is the file the plan names (absolute), or None when it names
+    none. `system` names the prompt text that all chunks are told first. `to_be_planned`: the plan has a request alone,
+    and its one chunk stands in for those that the planner will make. `expect` is what the result has to be like,
+    `review` what else it is looked at for, `rubric` what a model judges it by; a part of a plan has none of them.
+    `result_files` is set when each source file has a result of its own. `groups` has every `for_each` and `reduce`;
+    `chunks` has those of their chunks that are known before the run.
     """
 
     plan: Plan
@@ -270,6 +277,7 @@ class Workload:
     stitch_chunks: tuple[str, ...]
     stitch_format: StitchFormat
     stitch_template: Template | None
+    stitch_schema: Mapping[str, Any] | None = None
     expect: ExpectSpec | None = None
     review: ReviewSpec | None = None
     rubric: str = ""

@@ -57,6 +57,8 @@ class FailureClass(StrEnum):
 class Request:
     """All that shapes one attempt. `context` is the system prompt; `timeout_s` bounds the attempt in seconds.
 
+    With an `output_schema` (a JSON Schema of an object) the text of the reply is one JSON value in compact form. With a
+    `record_key` its records carry the names of `rows` in that field; a runner that makes answers up needs to know.
     With an `output_schema` (a JSON Schema of an object) the text of the reply is one JSON value in compact form.
     `expect` is what the plan expects of the answer, and `source` what that compares with; the engine judges by it, and
     only a runner that makes answers up need look at it.
@@ -71,6 +73,8 @@ class Request:
     effort: str | None
     timeout_s: float
     output_schema: Mapping[str, Any] | None = None
+    record_key: str = ""
+    rows: tuple[str, ...] = ()
     expect: Mapping[str, Any] = field(default_factory=dict[str, Any])
     source: str = ""
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
+
+from orchestrator.runners.smallest import smallest_instance
 
 PROSE = (
     "The service keeps every request it has accepted until the work behind it is done and the answer was written to a "
@@ -24,6 +27,8 @@ def invent(title: str, chance: random.Random) -> str:
 
 def heed(text: str, expect: Mapping[str, Any], *, source: str, chance: random.Random) -> str:
     """The text changed to be what is expected, as far as that can be made up: regular expressions cannot."""
+    if expect.get("json_schema") is not None:
+        return json.dumps(smallest_instance(expect["json_schema"]))
     if expect.get("same_as_source"):
         text = source
     headings = cast("Sequence[str]", expect.get("headings") or ())

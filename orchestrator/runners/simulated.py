@@ -15,6 +15,7 @@ import hashlib
 import json
 import random
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from orchestrator.runners.base import Failure, OnProgress, Reply, Request, RunnerInfo, Usage
 from orchestrator.runners.invented import heed, invent
@@ -99,7 +100,7 @@ class SimulatedRunner:
 
     def _compose(self, request: Request) -> str:
         if request.output_schema is not None:
-            return json.dumps(smallest_instance(request.output_schema), separators=(",", ":"))
+            return json.dumps(_made_up(request, request.output_schema), separators=(",", ":"))
         chance = random.Random(f"{self._seed}\0{request.context}\0{request.prompt}")
         title = request.chunk_id.replace("_", " ").capitalize()
         return heed(invent(title, chance), request.expect, source=request.source, chance=chance)
@@ -116,3 +117,13 @@ class SimulatedRunner:
 
     async def _wait(self, modelled_s: float) -> None:
         await asyncio.sleep(modelled_s / self._speed if self._latency_s is None else self._latency_s)
+
+
+def _made_up(request: Request, schema: Mapping[str, Any]) -> Any:
+    """A value that fits the schema, whose records say which rows they belong to."""
+    value = smallest_instance(schema)
+    records: list[dict[str, Any]] = value.get("items", [value]) if request.record_key else []
+    for record, row in zip(records, request.rows, strict=False):
+        is_number = isinstance(record.get(request.record_key), int) and row.isdecimal()
+        record[request.record_key] = int(row) if is_number else row
+    return value

@@ -111,8 +111,8 @@ def heartbeat(*, done: int, total: int, eta_s: float | None) -> RunProgressed:
     return RunProgressed(**HEADER, done=done, total=total, fraction=done / max(1, total), eta_s=eta_s, running={})
 
 
-def stitched(path: str | None) -> RunStitched:
-    return RunStitched(**HEADER, path=path, chars=100, gaps=())
+def stitched(path: str | None, **more: Any) -> RunStitched:
+    return RunStitched(**HEADER, path=path, chars=100, gaps=(), **more)
 
 
 def finished(status: Any = "complete", **changes: Any) -> RunFinished:

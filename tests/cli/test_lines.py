@@ -199,6 +199,23 @@ def test_end_of_an_incomplete_run() -> None:
     ]
 
 
+def test_end_of_a_run_whose_result_is_wrong() -> None:
+    """Where the failed rows are, and why a result with every answer is not complete; what was settled is a note."""
+    end = stories.finished("partial", elapsed_s=3.0, work_s=3.0)
+    told = stories.stitched(
+        "/x/a.incomplete.jsonl",
+        failed_path="/x/a.failed.jsonl",
+        problems=("line 3: it lacks `a`\x1b[2J",),
+        notes=("1 value differs",),
+    )
+    view = stories.folded(stories.started("a"), stories.succeeded("a"), told, end)
+    assert final_line(view, end, here="/x").endswith(
+        "incomplete result: a.incomplete.jsonl · failed rows: a.failed.jsonl"
+    )
+    assert problem_lines(view, next_command="x") == ["  line 3: it lacks `a`␛[2J", "to go on: x"]
+    assert event_lines(told, view) == ["note: 1 value differs"]
+
+
 def test_end_of_a_stopped_run() -> None:
     """A stopped run says why, and how much is left."""
     end = stories.finished("stopped", cancelled=5, reason="interrupted")

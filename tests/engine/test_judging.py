@@ -56,6 +56,8 @@ def expect(**values: Any) -> ExpectSpec:
         ),
         ({"headings": ["A", "B"]}, "# A\n\n# B\n", "# B\n\n# A\n", "the heading 'B' comes too early"),
         ({"headings": "A"}, "# A\n", "```\n# A\n```\n", "it has no heading 'A'"),
+        ({"json_schema": {"type": "array"}}, "```json\n[1]\n```", '{"a": 1}', "it is object, not array"),
+        ({"json_schema": {"type": "array"}}, "[]", "a list", "it is no JSON"),
         ({"no_refusal": True}, "The pump can't help being old.", "I'm sorry, but I can't help with that.", "refusal"),
         ({"no_refusal": True}, "I am sorry for the delay. Here it is.", "I cannot assist with this.", "refusal"),
         ({"no_refusal": True}, "The title is: As a Painter.", "As an AI language model I …", "refusal"),

@@ -32,6 +32,9 @@ SHORT: list[dict[str, Any]] = [
     {"context": ["text", {"file": "x"}]},
     {"inputs": {"a": "x.md", "b": ["x"], "c": {"text": "x"}, "d": "required", "e": {"required": True}}},
     {"limits": {"max_concurrency": 4}},
+    {"chunks": [{"id": "a", "prompt": "x", "fields": {"a": "string", "b?": ["x", "y"], "c": [{"d": "number"}]}}]},
+    {"chunks": [{"id": "a", "prompt": "x", "output_schema": {"file": "s.json"}}]},
+    {"stitch": {"format": "json", "combine": "merge", "conflicts": "keep_both", "output_schema": {"type": "object"}}},
 ]
 
 
@@ -43,6 +46,8 @@ def test_short_forms_are_right(more: dict[str, Any]) -> None:
 
 
 WRONG: list[dict[str, Any]] = [{"chunk": []}, {"mode": "both"}, {"context": 3}, {"inputs": {"a": 3}}, {"version": 2}]
+WRONG += [{"chunks": [{**CHUNKS[0], "fields": []}]}, {"chunks": [{**CHUNKS[0], "output_schema": "s.json"}]}]
+WRONG += [{"stitch": {"combine": "join"}}]
 
 
 @pytest.mark.parametrize("more", WRONG, ids=repr)

@@ -24,6 +24,7 @@ from orchestrator.events import (
     RunResumed,
     RunReviewed,
     RunStarted,
+    RunStitched,
 )
 
 DOT = " · "
@@ -48,6 +49,8 @@ def event_lines(event: Event, view: RunView) -> list[str]:
             return [pause_line(event)]
         case RunContinued():
             return ["the pause is over"]
+        case RunStitched():
+            return [f"note: {one_line(text, limit=600)}" for text in event.notes]
         case _:
             line = chunk_line(event, view)
             return [line] if line else []
@@ -186,6 +189,8 @@ def final_line(view: RunView, event: RunFinished, *, here: str = "") -> str:
         label = "result" if event.status == "complete" else "incomplete result"
         several = f"{count(view.stitched.files, 'file')} under " if view.stitched.files else ""
         facts.append(f"{label}: {several}{one_line(_from_here(view.stitched.path, here), limit=4096)}")
+    if view.stitched and view.stitched.failed_path:
+        facts.append(f"failed rows: {one_line(_from_here(view.stitched.failed_path, here), limit=4096)}")
     return DOT.join(one_line(fact, limit=4096) for fact in facts)
 
 
@@ -205,6 +210,7 @@ def problem_lines(view: RunView, *, next_command: str) -> list[str]:
     problems = [f"{one_line(chunk_id)}: {one_line(reason, limit=600)}" for chunk_id, reason in view.problems]
     if view.reviewed is not None and not view.reviewed.repairs:
         problems += [f"not put right: {one_line(problem, limit=600)}" for problem in view.reviewed.problems]
+    problems += [one_line(problem, limit=600) for problem in (view.stitched.problems if view.stitched else ())]
     lines = [f"  {problem}" for problem in problems[:PROBLEMS_SHOWN]]
     more = len(problems) - PROBLEMS_SHOWN
     if more > 0:
