@@ -20,6 +20,7 @@ from orchestrator.engine.allowance import WindowOutlook as WindowOutlook
 from orchestrator.engine.control import RunControl
 from orchestrator.engine.outlook import EntryOutlook as EntryOutlook
 from orchestrator.engine.outlook import Outlook
+from orchestrator.engine.provenance import Writer as Writer
 from orchestrator.engine.result import RunResult
 from orchestrator.engine.session import RunSession
 from orchestrator.engine.settings import Confirm
@@ -229,6 +230,11 @@ def recall_result(run_id: str = "last", *, store: Path | str | None = None) -> s
 def recall_seams(run_id: str = "last", *, store: Path | str | None = None) -> recall.SeamWork | None:
     """What changed where the answers of a run meet. Raises what `recall_result` raises; `UsageError` without seams."""
     return recall.recall_seams(open_store(Path(store or DEFAULT_STORE)), run_id)
+
+
+def recall_writers(run_id: str = "last", *, line: int, store: Path | str | None = None) -> list[Writer] | None:
+    """Who wrote a line (from 1) of the result of a run. Raises what `recall_result` raises; `UsageError` if unknown."""
+    return recall.recall_writers(open_store(Path(store or DEFAULT_STORE)), run_id, line)
 
 
 def build_graph(plan: PlanSource, **options: Unpack[RunOptions]) -> Any:

@@ -228,15 +228,18 @@ def show(
     run: RunArgument,
     chunk: str | None = typer.Argument(None, metavar="[CHUNK]", help="A chunk id; the whole result when left out."),
     seams: bool = typer.Option(False, "--seams", help="Show as a diff what changed where answers meet, by rule."),
+    at: int | None = typer.Option(None, "--at", min=1, metavar="LINE", help="Say which chunk wrote this line."),
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
     """Print the result of a run, or the answer of one chunk exactly as it is stored."""
-    from orchestrator.cli.reading import print_answer, print_result, print_seams
+    from orchestrator.cli.reading import print_answer, print_result, print_seams, print_writers
 
-    if seams:
-        if chunk is not None:
-            raise UsageError("--seams is about the whole result: leave the chunk out")
+    if (seams or at is not None) and chunk is not None:
+        raise UsageError(f"{'--seams' if seams else '--at'} is about the whole result: leave the chunk out")
+    if at is not None:
+        print_writers(run, at, store=store, as_json=json)
+    elif seams:
         print_seams(run, store=store, as_json=json)
     elif chunk is None:
         print_result(run, store=store, as_json=json)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from orchestrator.cli.given import existing_store
 from orchestrator.cli.going_on import command_to_go_on, past_of
 from orchestrator.cli.printing import print_exactly, print_json, print_lines
-from orchestrator.cli.status_lines import run_state, status_lines, status_record
+from orchestrator.cli.status_lines import run_state, status_lines, status_record, writer_line
 from orchestrator.cli.words_first import meant
 from orchestrator.errors import PlanChangedError, PlanError, UsageError
 from orchestrator.store import ChunkRecord, RunRecord, Store, open_store
@@ -63,6 +64,19 @@ def print_seams(run: str, *, store: Path | None, as_json: bool) -> None:
         print_json({"run_id": record.run_id, "edits": work.edits})
     else:
         print_exactly(work.diff)
+
+
+def print_writers(run: str, line: int, *, store: Path | None, as_json: bool) -> None:
+    """Who wrote a line of the result. Raises `UsageError` as `print_result` does, and when that is not known."""
+    from orchestrator.api import recall_writers
+
+    opened = _open(store, run)
+    record = opened.run(opened.resolve(run))
+    writers = _recalled(opened, record, partial(recall_writers, line=line))
+    if as_json:
+        print_json({"run_id": record.run_id, "line": line, "writers": [asdict(each) for each in writers]})
+    else:
+        print_lines([writer_line(each) for each in writers])
 
 
 def _recalled(opened: Store, record: RunRecord, recall: Callable[..., _Recalled | None]) -> _Recalled:

@@ -6,12 +6,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.cli.display.lines import DOT
 from orchestrator.cli.display.neutralise import one_line
 from orchestrator.cli.display.words import count, duration, money
 from orchestrator.store.records import ChunkRecord, RunRecord
+
+if TYPE_CHECKING:
+    from orchestrator.api import Writer
 
 _IN_ORDER = ("succeeded", "reused", "running", "failed", "skipped", "cancelled", "pending")
 
@@ -86,6 +89,29 @@ def _story(chunk: dict[str, Any]) -> str:
         facts.append(f"{one_line(chunk['because'])} has no answer")
     if chunk["error_type"] and chunk["shown_status"] != "reused":
         facts.append(f"{chunk['error_type']}: {one_line(chunk['message'], limit=600)}")
+    return DOT.join(facts)
+
+
+def writer_line(writer: Writer) -> str:
+    """Who wrote a part of a line."""
+    if writer.kind == "separator":
+        return f"put in by the rule {writer.rule}" if writer.rule else "between two answers"
+    if writer.kind == "gap":
+        return f"{one_line(writer.chunk_id)}{DOT}has no answer"
+    lines = f"line {writer.first_line:,}" if writer.first_line == writer.last_line else ""
+    lines = lines or f"lines {writer.first_line:,} to {writer.last_line:,}"
+    facts = [one_line(writer.chunk_id), f"{lines} of its answer"]
+    if writer.rule:
+        facts.append(f"changed by the rule {writer.rule}")
+    if (origin := writer.origin) is not None:
+        by = "" if origin.answered_by == writer.chunk_id else f" of {origin.answered_by}"
+        facts += [
+            f"attempt {origin.attempt}{by}",
+            f"run {origin.run_id}",
+            one_line(origin.model),
+            money(origin.cost_usd),
+        ]
+        facts += [f"session {one_line(origin.session_id)}"] if origin.session_id else []
     return DOT.join(facts)
 
 

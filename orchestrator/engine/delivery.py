@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
@@ -15,10 +16,12 @@ from orchestrator.engine.output import (
     failed_path,
     incomplete_path,
     is_ours,
+    map_path,
     partial_path,
     sha256_of,
     write_atomically,
 )
+from orchestrator.engine.provenance import origins_of, result_map
 from orchestrator.engine.render import Known
 from orchestrator.engine.result_files import FilesWriter, make_files
 from orchestrator.engine.review import repaired
@@ -112,9 +115,12 @@ class Delivery:
         if self._output is not None:
             failed = await self._write_failed(self._output)
             self.written = self._output if complete else incomplete_path(self._output)
-            await self._write(self.written, self.stitched.text.encode("utf-8", "surrogatepass"))
+            content = self.stitched.text.encode("utf-8", "surrogatepass")
+            await self._write(self.written, content)
+            await self._write_map(self.written, content)
             if complete:
                 await self._tidy(incomplete_path(self._output))
+                await self._tidy(map_path(incomplete_path(self._output)))
             if self._partial is not None:
                 self._partial.remove()
                 self._journal.do(Writes.forget_output(str(self._partial.path)))
@@ -128,6 +134,16 @@ class Delivery:
             notes=self.stitched.notes,
             files=len(self.files_written),
         )
+
+    async def _write_map(self, written: Path, content: bytes) -> None:
+        """Write beside a result which chunk wrote what of it."""
+        records = list(self._records.values())
+        origins = await self._journal.ask(lambda connection: origins_of(connection, records))
+        told = {"run_id": self._journal.run_id, "result": written.name, "result_sha256": sha256_of(content)}
+        known = self._repaired()
+        told |= result_map(self.stitched, answers=known.answers, origins=origins, gaps=known.gaps)
+        text = json.dumps(told, ensure_ascii=False, separators=(",", ":")) + "\n"
+        await self._write(map_path(written), text.encode("utf-8", "surrogatepass"))
 
     async def _write_failed(self, output: Path) -> Path | None:
         """Write the rows that failed to a file of their own, and return it; without any, an earlier one goes."""

@@ -10,11 +10,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from orchestrator.engine.seams.edits import Edit
 from orchestrator.plan.selection import entry_of
 from orchestrator.plan.workload import Chunk, ForEach, Group, Item, Workload
 
 BOM = "\ufeff"
 """The byte order mark; it stands at the beginning of a file, and in no prompt."""
+
+RULE = "join"
+"""What changes an answer for its place is told as the work of this rule."""
 
 _LONE_LF = re.compile(r"(?<!\r)\n")
 
@@ -36,6 +40,17 @@ class Frame:
         """An answer at its place, without blank space of its own around it."""
         text = "" if self.blank else answer.strip()
         return self.around_gap(_LONE_LF.sub("\r\n", text) if self.crlf else text)
+
+    def edits(self, answer: str) -> tuple[Edit, ...]:
+        """What `around` does to the answer itself."""
+        core = "" if self.blank else answer.strip()
+        if not core:
+            return (Edit(0, len(answer), "", RULE),) if answer else ()
+        start = answer.index(core)
+        end = start + len(core)
+        line_ends = [found.start() for found in _LONE_LF.finditer(core)] if self.crlf else []
+        changed = [Edit(0, start, "", RULE), *(Edit(start + at, start + at + 1, "\r\n", RULE) for at in line_ends)]
+        return tuple(each for each in (*changed, Edit(end, len(answer), "", RULE)) if each.end > each.start)
 
     def around_gap(self, gap: str) -> str:
         """What stands where there is no answer, at its place."""

@@ -36,6 +36,11 @@ def failed_path(output: Path) -> Path:
     return output.with_name(f"{output.stem}.failed.jsonl")
 
 
+def map_path(written: Path) -> Path:
+    """Where it stands which chunk wrote what of a result: `guide.md` → `guide.md.map.json`."""
+    return written.with_name(f"{written.name}.map.json")
+
+
 def sha256_of(content: bytes) -> str:
     """In hexadecimal."""
     return hashlib.sha256(content).hexdigest()
@@ -51,7 +56,8 @@ def check_output(
     """
     check_place(output)
     beside = (failed_path(output),) if failed_rows else ()
-    for path in (output, incomplete_path(output), partial_path(output), *beside):
+    results = (output, incomplete_path(output))
+    for path in (*results, partial_path(output), *map(map_path, results), *beside):
         if not force and not is_ours(path, written=written):
             raise OutputExistsError(path)
 
@@ -74,7 +80,7 @@ def _problem_of(output: Path, folder: Path) -> str:
             return "is no regular file"
         if not folder.is_dir():
             return f"cannot be written: there is no folder {folder}"
-        longest = len(os.fsencode(_beside(incomplete_path(output)).name))
+        longest = len(os.fsencode(_beside(map_path(incomplete_path(output))).name))
         if longest > os.pathconf(folder, "PC_NAME_MAX"):
             return "cannot be written: its name is too long"
     except OSError as error:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from orchestrator.engine.groups import known_from
+from orchestrator.engine.provenance import Writer, origins_of, writers_of_line
 from orchestrator.engine.review import repaired
 from orchestrator.engine.stitch import Stitched, combining, seams_of, stitch, stitch_plainly
 from orchestrator.engine.stitch_json import Combining
@@ -44,14 +46,47 @@ def recall_result(store: Store, run_id: str) -> Stitched | None:
     """
     record = store.run(store.resolve(run_id))
     chunks = store.chunks(record.run_id)
+    return _stitch_again(store, record, chunks, _answers(store, chunks))
+
+
+def recall_writers(store: Store, run_id: str, line: int) -> list[Writer] | None:
+    """Who wrote a line (from 1) of the result of a run; None when it has no answer. Raises what `recall_result` raises.
+
+    Raises `UsageError` when there is no such line, or nothing is known of it.
+    """
+    record = store.run(store.resolve(run_id))
+    chunks = store.chunks(record.run_id)
+    answers = _answers(store, chunks)
+    stitched = _stitch_again(store, record, chunks, answers)
+    if stitched is None:
+        return None
+    origins = store.ask(lambda connection: origins_of(connection, chunks))
+    try:
+        found = writers_of_line(stitched, line, answers=answers, origins=origins)
+    except IndexError:
+        lines = len(stitched.text.splitlines())
+        raise UsageError(f"the result of run {record.run_id} has {lines:,} lines; name one of them") from None
+    if not found:
+        made = "JSON is written anew" if stitched.data is not None else "a template put it there"
+        raise UsageError(f"nobody knows who wrote line {line:,} of the result of run {record.run_id}: {made}")
+    return found
+
+
+def _answers(store: Store, chunks: Sequence[ChunkRecord]) -> dict[str, str]:
+    """The stored answers of a run, by chunk, repaired where they were."""
     answers: dict[str, str] = {}
     for chunk in chunks:
         answer = store.answer(chunk.answer_id) if chunk.answer_id is not None else None
         if answer is not None:
             answers[chunk.chunk_id] = answer.text
+    return dict(repaired(answers))
+
+
+def _stitch_again(
+    store: Store, record: RunRecord, chunks: Sequence[ChunkRecord], answers: Mapping[str, str]
+) -> Stitched | None:
     if not answers:
         return None
-    answers = dict(repaired(answers))
     gaps = {chunk.chunk_id: _reason(chunk) for chunk in chunks if chunk.chunk_id not in answers}
     kept = record.options["stitch"]
     if kept["template"] or kept.get("join"):

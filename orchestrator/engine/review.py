@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from collections import ChainMap, Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
@@ -199,12 +199,18 @@ class Review:
 
 def repaired(answers: Mapping[str, str]) -> Mapping[str, str]:
     """The same answers, where a chunk that was repaired has the answer of its latest repair."""
-    latest: dict[str, tuple[int, str]] = {}
-    for name, text in answers.items():
+    latest = latest_repair(answers)
+    return ChainMap({name: answers[repair] for name, repair in latest.items()}, dict(answers)) if latest else answers
+
+
+def latest_repair(names: Iterable[str]) -> dict[str, str]:
+    """The latest repair among these chunks of each chunk that was repaired."""
+    latest: dict[str, int] = {}
+    for name in names:
         found = _REPAIR.fullmatch(name)
-        if found and int(found[2]) > latest.get(found[1], (0, ""))[0]:
-            latest[found[1]] = (int(found[2]), text)
-    return ChainMap({name: text for name, (_, text) in latest.items()}, dict(answers)) if latest else answers
+        if found:
+            latest[found[1]] = max(int(found[2]), latest.get(found[1], 0))
+    return {name: f"{name}.repair{number}" for name, number in latest.items()}
 
 
 def _short_of(text: str, expect: Any) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestrator.engine.join_source import Frame, frames_of
 from orchestrator.engine.render import Known, stitch_values
-from orchestrator.engine.seams.edits import Joined, Part
+from orchestrator.engine.seams.edits import Edit, Joined, Part
 from orchestrator.engine.stitch_json import (
     BY_ID,
     Combining,
@@ -76,8 +76,12 @@ def _stitched(workload: Workload, known: Known) -> Stitched:
             sources=_sources(workload, known),
             seams=seams_of(workload),
         )
-        by_source = workload.plan.stitch.join == "source"
-        return replace(plain, text=stitch_ids(workload, known, flat_ids(names, known.members))) if by_source else plain
+        ids = flat_ids(names, known.members)
+        frames = stitch_frames(workload, known, ids)
+        if not frames:
+            return plain
+        joined = _framed(ids, frames, answers=known.answers, gaps=known.gaps)
+        return replace(plain, text=joined.text, joined=joined)
     wanted = [each.key for each in template.references if each.namespace == "chunks"]
     ids = flat_ids(tuple(dict.fromkeys((*workload.stitch_chunks, *wanted))), known.members)
     text = template.render(stitch_values(workload, known))
@@ -152,6 +156,24 @@ def _join(
     from orchestrator.engine.seams.work import work_seams
 
     return work_seams(parts, seams, markdown=markdown)
+
+
+def _framed(
+    ids: Sequence[str], frames: Mapping[str, Frame], *, answers: Mapping[str, str], gaps: Mapping[str, str]
+) -> Joined:
+    """The answers in the frames of their pieces, as parts."""
+    parts: list[Part] = []
+    edits: list[tuple[Edit, ...]] = []
+    for chunk_id in ids:
+        frame, answer = frames[chunk_id], answers.get(chunk_id)
+        shown = _shown(chunk_id, answers=answers, gaps=gaps)
+        parts += [
+            Part("separator", "", frame.before),
+            Part("gap" if answer is None else "answer", chunk_id, shown),
+            Part("separator", "", frame.after),
+        ]
+        edits += [(), () if answer is None else frame.edits(answer), ()]
+    return Joined(tuple(parts), tuple(edits))
 
 
 def flat_ids(names: Sequence[str], members: Members) -> tuple[str, ...]:

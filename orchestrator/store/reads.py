@@ -8,7 +8,15 @@ from collections.abc import Collection
 from dataclasses import fields
 from typing import Any
 
-from orchestrator.store.records import AnswerRecord, AttemptRecord, BeginningRecord, CallRecord, ChunkRecord, RunRecord
+from orchestrator.store.records import (
+    AnswerOrigin,
+    AnswerRecord,
+    AttemptRecord,
+    BeginningRecord,
+    CallRecord,
+    ChunkRecord,
+    RunRecord,
+)
 from orchestrator.store.schema import format_of
 
 _CHUNK_COLUMNS = ", ".join(field.name for field in fields(ChunkRecord))
@@ -88,6 +96,19 @@ def answer(connection: sqlite3.Connection, answer_id: int) -> AnswerRecord | Non
     return _answer(
         connection.execute(f"SELECT {_ANSWER_COLUMNS} FROM answers WHERE answer_id = ?", (answer_id,)).fetchone()
     )
+
+
+def answer_origins(connection: sqlite3.Connection, answer_ids: Collection[int]) -> list[AnswerOrigin]:
+    """Which calls gave these answers; the attempt is the one that brought the answer, the last of its chunk."""
+    rows = connection.execute(
+        "SELECT answers.answer_id, answers.run_id, answers.chunk_id, coalesce(chunks.attempts, 0), session_id, answers.model, "
+        "answers.cost_usd, answers.fingerprint FROM answers LEFT JOIN chunks "
+        "ON chunks.run_id = answers.run_id AND chunks.chunk_id = answers.chunk_id "
+        "WHERE answers.answer_id IN (SELECT value FROM json_each(?))",
+        (json.dumps(sorted(answer_ids)),),
+    ).fetchall()
+    names = [field.name for field in fields(AnswerOrigin)]
+    return [AnswerOrigin(**dict(zip(names, row, strict=True))) for row in rows]
 
 
 def find_answer(connection: sqlite3.Connection, fingerprint: str, *, not_before: str = "") -> AnswerRecord | None:

@@ -92,6 +92,20 @@ class AnswerRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerOrigin:
+    """Which call gave an answer. `attempt` counts from 1; 0 when the run that made it is not in the store any more."""
+
+    answer_id: int
+    run_id: str
+    chunk_id: str
+    attempt: int
+    session_id: str
+    model: str
+    cost_usd: float
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BeginningRecord:
     """An answer that was cut at the model's output limit, as far as it goes. `cuts` counts how often it was."""
 
