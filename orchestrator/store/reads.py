@@ -101,8 +101,8 @@ def answer(connection: sqlite3.Connection, answer_id: int) -> AnswerRecord | Non
 def answer_origins(connection: sqlite3.Connection, answer_ids: Collection[int]) -> list[AnswerOrigin]:
     """Which calls gave these answers; the attempt is the one that brought the answer, the last of its chunk."""
     rows = connection.execute(
-        "SELECT answers.answer_id, answers.run_id, answers.chunk_id, coalesce(chunks.attempts, 0), session_id, answers.model, "
-        "answers.cost_usd, answers.fingerprint FROM answers LEFT JOIN chunks "
+        "SELECT answers.answer_id, answers.run_id, answers.chunk_id, coalesce(chunks.attempts, 0), "
+        "session_id, answers.model, answers.cost_usd, answers.fingerprint FROM answers LEFT JOIN chunks "
         "ON chunks.run_id = answers.run_id AND chunks.chunk_id = answers.chunk_id "
         "WHERE answers.answer_id IN (SELECT value FROM json_each(?))",
         (json.dumps(sorted(answer_ids)),),
