@@ -1,8 +1,9 @@
 """The review of a result: what is looked for, what is found, and which chunks put it right. Pure.
 
 A round is: what can be checked without a model; then, where the plan has a rubric, a call that judges (`review.1`);
-then one repair for each chunk that something was found in (`part[3].repair1`). All of these are ordinary chunks, so
-they are stored, retried, shown and paid for like any other, and a second run finds their answers.
+then one repair for each chunk that something was found in (`part[3].repair1`). When nothing is left to repair,
+transitions are written where the plan wants them. All of these are ordinary chunks, so they are stored, retried, shown
+and paid for like any other, and a second run finds their answers.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from orchestrator.engine.judging import shortfalls
 from orchestrator.engine.merging import Sized, pack
 from orchestrator.engine.render import Known, input_values, render_prompt
 from orchestrator.engine.stitch import Stitched, flat_ids
+from orchestrator.engine.transitions import transition_chunks
 from orchestrator.plan.build import DEFAULT_ATTEMPTS
 from orchestrator.plan.expecting import ReviewSpec
 from orchestrator.plan.model import TIMEOUT_S
@@ -58,7 +60,10 @@ class Review:
         self._judges: list[str] = []
         self._asked = False
         self.round = 1
+        self._bridged = False
         self.remaining: tuple[Finding, ...] = ()
+        self.repairs: tuple[str, ...] = ()
+        """The chunks that put right what the last `next_chunks` found."""
         self.has_looked = False
         """Whether a look was over with the last `next_chunks`, so that it can be told."""
 
@@ -67,9 +72,18 @@ class Review:
 
         A result with gaps is not reviewed: it is not complete, whatever else may be said of it.
         """
-        self.remaining, self.has_looked = (), False
-        if stitched.gaps or not (self._workload.review or self._workload.expect):
+        self.repairs, self.has_looked = (), False
+        if stitched.gaps or self._bridged:
             return []
+        chunks = self._look(stitched) if self._workload.review or self._workload.expect else []
+        if chunks or self.remaining or not self._workload.transitions:
+            return chunks
+        self._bridged = True
+        return transition_chunks(self._workload.plan, self._parts())
+
+    def _look(self, stitched: Stitched) -> list[Chunk]:
+        """Look for what has to be put right, and return the chunks that judge, or that put it right."""
+        self.remaining = ()
         if self._workload.rubric and not self._asked:
             self._asked = True
             judges = self._judging()
@@ -78,6 +92,7 @@ class Review:
         findings = [*self._checked(stitched), *self._judged()]
         repairs = self._repairs(findings) if self.round <= self._spec.rounds else []
         self.remaining, self.has_looked = tuple(findings), True
+        self.repairs = tuple(chunk.id for chunk in repairs)
         if repairs:
             self.round += 1
             self._asked = False

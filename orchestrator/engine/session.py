@@ -228,8 +228,8 @@ class RunSession:
         number = self._review.round
         chunks = [] if self._stop[0] else self._review.next_chunks(self._delivery.stitched)
         if self._review.has_looked:
-            repairs = tuple(chunk.id for chunk in chunks)
-            self._journal.append(RunReviewed, round=number, problems=self._review.told(), repairs=repairs)
+            problems, repairs = self._review.told(), self._review.repairs
+            self._journal.append(RunReviewed, round=number, problems=problems, repairs=repairs)
         if chunks and self._executor is not None and await self._can_ask(chunks):
             self._executor.add(chunks)
             return

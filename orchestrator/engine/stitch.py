@@ -19,6 +19,7 @@ from orchestrator.engine.stitch_json import (
     stitch_value,
     value_of,
 )
+from orchestrator.engine.transitions import with_transitions
 from orchestrator.plan.seams import rules_on
 from orchestrator.plan.stitching import StitchFormat
 from orchestrator.plan.values import Gap
@@ -125,7 +126,13 @@ def stitch_plainly(
     ids = flat_ids(names, members)
     missing = tuple(chunk_id for chunk_id in ids if chunk_id not in answers)
     if result_format in ("markdown", "text"):
-        joined = _join(ids, answers=answers, gaps=gaps, seams=seams, markdown=result_format == "markdown")
+        joined = _join(
+            with_transitions(ids, answers),
+            answers=answers,
+            gaps=gaps,
+            seams=seams,
+            markdown=result_format == "markdown",
+        )
         return Stitched(text=joined.text, data=None, gaps=missing, joined=joined)
 
     if result_format == "json":

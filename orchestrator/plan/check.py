@@ -6,13 +6,11 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
-from typing import Any, cast
 
 from orchestrator.plan.draft import ChunkDraft, Located, TemplateDraft
 from orchestrator.plan.grouping import GroupFacts
 from orchestrator.plan.naming import Member, Reference, did_you_mean, place_of
 from orchestrator.plan.report import Report
-from orchestrator.plan.seams import TEXT_RULES, SeamsSpec
 from orchestrator.plan.yaml_source import YamlPath
 
 _MAX_CYCLES = 20
@@ -72,28 +70,6 @@ def check_references(
             graph[chunk.id] = good
     _check_cycles(graph, order, report)
     _check_stitch(stitched, stitch_template, names, report)
-
-
-def check_seams(stitch: Mapping[str, Any], report: Report) -> None:
-    """Report rules for seams where there are none, and Markdown's rules for plain text."""
-    seams, wanted = stitch.get("seams"), stitch.get("format", "markdown")
-    rules = cast("dict[str, object]", seams) if isinstance(seams, dict) else {"safe": seams}
-    on = [name for name, value in rules.items() if value not in (None, False, "none", "keep")]
-    if not on:
-        return
-    if stitch.get("template") is not None:
-        message = "`seams` is for answers that are joined, and here a template puts them together"
-        report.at(("stitch", "seams"), message, "leave one of the two out", key=True)
-    elif stitch.get("join") == "source":
-        message = "`seams` is for answers with a blank line between them, and here the source says what stands there"
-        report.at(("stitch", "seams"), message, "leave one of the two out", key=True)
-    elif wanted in ("json", "jsonl"):
-        message = f"`seams` is for markdown and text, not for `format: {wanted}`"
-        report.at(("stitch", "seams"), message, "leave it out", key=True)
-    elif wanted == "text":
-        for name in on:
-            if name in SeamsSpec.model_fields and name not in TEXT_RULES:
-                report.at(("stitch", "seams", name), f"`{name}` needs `format: markdown`", "leave it out", key=True)
 
 
 def _check_ids(chunks: Sequence[ChunkDraft], report: Report) -> None:

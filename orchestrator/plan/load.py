@@ -11,8 +11,9 @@ from typing import Any
 
 from orchestrator.errors import PlanError, Problem, UsageError
 from orchestrator.plan.build import build_chunks
-from orchestrator.plan.check import Names, check_references, check_seams
+from orchestrator.plan.check import Names, check_references
 from orchestrator.plan.check_expectations import check_expectations
+from orchestrator.plan.check_joining import check_joining
 from orchestrator.plan.draft import (
     ChunkDraft,
     Located,
@@ -204,7 +205,7 @@ def _check(raw: dict[str, Any], texts: _Texts, report: Report) -> None:
         report=report,
     )
     check_expectations(texts.chunks, texts.groups, texts.review, report)
-    check_seams(mapping(raw.get("stitch")), report)
+    check_joining(mapping(raw.get("stitch")), report)
 
 
 def _is_name(key: object) -> bool:
@@ -233,6 +234,7 @@ def _build(plan: Plan, source: _Source, texts: _Texts, files: PlanFiles) -> Work
         expect=plan.stitch.expect,
         review=plan.review,
         rubric=texts.review.rubric,
+        transitions=plan.stitch.transitions,
         output=texts.output,
         result_files=texts.result_files,
         files=files.hashes,

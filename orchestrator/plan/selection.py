@@ -110,7 +110,7 @@ def select(workload: Workload, *, only: Sequence[str] = (), until: Sequence[str]
         template = None
     part = replace(workload, chunks=chunks, groups=groups, stitch_chunks=result, stitch_template=template)
     # What is expected of the whole cannot be asked of a part.
-    return replace(part, stitch_schema=None, expect=None, review=None, rubric="")
+    return replace(part, stitch_schema=None, expect=None, review=None, rubric="", transitions=False)
 
 
 def require_known(workload: Workload, name: str, *, or_later: bool = False) -> None:

@@ -44,6 +44,10 @@ class StitchSpec(PlanPart):
         default_factory=SeamsSpec,
         description="What may change where two answers meet: safe (the default), none, or rules by name.",
     )
+    transitions: bool = Field(
+        default=False,
+        description="One more call between any two answers writes a sentence that leads from one to the next.",
+    )
     output: str | None = Field(
         default=None, min_length=1, description="Result file; by default <name>.result.<ext> in the current folder."
     )

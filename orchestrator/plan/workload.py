@@ -260,7 +260,8 @@ class Workload:
     `stitch_schema` what a JSON result has to fit; `output` is the file the plan names (absolute), or None when it names
     none. `system` names the prompt text that all chunks are told first. `to_be_planned`: the plan has a request alone,
     and its one chunk stands in for those that the planner will make. `expect` is what the result has to be like,
-    `review` what else it is looked at for, `rubric` what a model judges it by; a part of a plan has none of them.
+    `review` what else it is looked at for, `rubric` what a model judges it by, and with
+    `transitions` a call leads from each answer to the next; a part of a plan has none of them.
     `result_files` is set when each source file has a result of its own. `groups` has every `for_each` and `reduce`;
     `chunks` has those of their chunks that are known before the run.
     """
@@ -281,6 +282,7 @@ class Workload:
     expect: ExpectSpec | None = None
     review: ReviewSpec | None = None
     rubric: str = ""
+    transitions: bool = False
     output: Path | None
     files: Mapping[str, str] = field(default_factory=dict[str, str])
     system: str = "system"

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from orchestrator.plan.tokens import count_tokens
-from orchestrator.runners.simulated import WORDS
+from orchestrator.runners.invented import WORDS
 from tests.cli.command import orchestrate
 from tests.equipment.fixtures import cli_environment
 from tests.equipment.standin_api import ApiRequest, ApiResponse, StandInApi, answer

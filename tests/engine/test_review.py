@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator import Request, SimulatedRunner
+from orchestrator.engine.recall import recall_result
 from orchestrator.events import ChunkFailed, ChunkRetryScheduled, ChunksAdded, RunReviewed, RunStitched
+from orchestrator.store import open_store
 from tests.engine.runs import Story, play, play_on
 
 SENT_BACK = "It was sent back because of this:"
@@ -252,3 +254,41 @@ def test_invented_answers_are_what_is_expected(tmp_path: Path) -> None:
     story, runner = run(plan, tmp_path, {})
     assert story.result.status == "complete", story.result.chunks
     assert sorted(asked(runner)) == ["a", "b", "c", "d[1]"]
+
+
+LED: dict[str, Any] = {
+    "chunks": [{"id": name, "prompt": f"Write {name}."} for name in ("a", "b", "c")],
+    "stitch": {"transitions": True},
+}
+
+
+def test_transitions_lead_from_one_answer_to_the_next(tmp_path: Path) -> None:
+    """One call between any two sees the end of one and the start of the other; NONE puts nothing there."""
+    answers = {"a": "A.", "b": "B.", "c": "C.", "transition.1": "After that,", "transition.2": "None."}
+    story, runner = run(LED, tmp_path, answers)
+    assert asked(runner)[3:] == ["transition.1", "transition.2"]
+    assert '<answer id="a"' in runner.requests[3].prompt
+    assert '<answer id="b"' in runner.requests[3].prompt
+    assert story.result.text == "A.\n\nAfter that,\n\nB.\n\nC."
+    assert story.result.status == "complete"
+    second, runner = run(LED, tmp_path, {})
+    assert (second.result.text, asked(runner)) == (story.result.text, [])
+    stored = open_store(tmp_path / "store.db")
+    recalled = recall_result(stored, "last")
+    assert recalled is not None
+    assert recalled.text == story.result.text
+
+
+def test_transitions_come_after_repairs_and_not_for_a_result_that_is_wanting(tmp_path: Path) -> None:
+    """They lead between texts that stand; where something remains to be put right nothing more is paid."""
+    plan = {**LED, "stitch": {"transitions": True, "expect": {"contains": "END"}}, "review": {"repair": "c"}}
+    answers = {"a": "A.", "b": "B.", "c": "C.", "c.repair1": "C END", "transition.1": "x", "transition.2": "y"}
+    story, runner = run(plan, tmp_path, answers)
+    assert asked(runner)[3:] == ["c.repair1", "transition.1", "transition.2"]
+    assert "\nC END\n" in runner.requests[-1].prompt
+    assert story.result.text == "A.\n\nx\n\nB.\n\ny\n\nC END"
+    wanting = tmp_path / "wanting"
+    wanting.mkdir()
+    story, runner = run(plan, wanting, {**answers, "c.repair1": "C again"})
+    assert asked(runner)[3:] == ["c.repair1"]
+    assert story.result.status == "partial"

@@ -77,3 +77,15 @@ def test_rules_fields_and_description_agree() -> None:
     assert [row[0].strip("`") for row in described] == list(RULES) == list(SeamsSpec.model_fields)
     defaults = [str(field.default).lower() for field in SeamsSpec.model_fields.values()]
     assert [row[-1].strip("`") for row in described] == defaults
+
+
+def test_transitions_where_nothing_stands_between_answers(tmp_path: Path) -> None:
+    """They are for joined texts: a template, another join and JSON are told at their place."""
+    for other in ("format: json", "template: t.jinja"):
+        (tmp_path / "t.jinja").write_text("{{ chunks.a }}")
+        path = tmp_path / "plan.yaml"
+        path.write_text(f"chunks: [{{id: a, prompt: A.}}]\nstitch:\n  transitions: true\n  {other}\n")
+        with pytest.raises(PlanError) as caught:
+            load_plan(path)
+        (problem,) = caught.value.problems
+        assert (problem.line, problem.message.startswith("`transitions` is for")) == (3, True)
