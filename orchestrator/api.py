@@ -11,10 +11,11 @@ import contextlib
 import importlib
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from orchestrator.binding import bind_new_run, bind_resumed_run, check_options, kept_limit
+from orchestrator.binding import bind_new_run, bind_resumed_run, check_options, check_targets, kept_limit
 from orchestrator.engine import recall
 from orchestrator.engine.allowance import WindowOutlook as WindowOutlook
 from orchestrator.engine.control import RunControl
@@ -26,6 +27,7 @@ from orchestrator.engine.session import RunSession
 from orchestrator.engine.settings import Confirm
 from orchestrator.errors import UsageError
 from orchestrator.events import Event
+from orchestrator.following import check_choice, for_planned, for_planner, known_so_far
 from orchestrator.forecasting import learned_so_far as learned_so_far
 from orchestrator.forecasting import make_outlook
 from orchestrator.opening import DEFAULT_STORE, OpenedPlan, open_plan
@@ -134,7 +136,8 @@ async def arun_plan(plan: PlanSource, **options: Unpack[RunOptions]) -> RunResul
 def forecast_plan(plan: PlanSource, **options: Unpack[RunOptions]) -> Outlook:
     """What `run_plan` with the same options would do and about what it would take; blocks.
 
-    Starts nothing, writes nothing, and needs no CLI; a store that is not there is an empty one. Raises `PlanError`,
+    Starts nothing, writes nothing, and needs no CLI; a store that is not there is an empty one. Of a request that was not
+    planned yet it is the outlook of the planner's call alone, with `planning`. Raises `PlanError`,
     `UsageError` or `StoreError`, and `UsageError` inside a running event loop, where `aforecast_plan` belongs.
     """
     _refuse_running_loop("forecast_plan", "aforecast_plan")
@@ -144,10 +147,16 @@ def forecast_plan(plan: PlanSource, **options: Unpack[RunOptions]) -> Outlook:
 async def aforecast_plan(plan: PlanSource, **options: Unpack[RunOptions]) -> Outlook:
     """`forecast_plan` as a coroutine."""
     given = _checked(options, RunOptions)
-    opened = await open_plan(_source(plan), given)
+    return await _forecast_opened(await open_plan(_source(plan), given), given)
+
+
+async def _forecast_opened(opened: OpenedPlan, options: dict[str, Any]) -> Outlook:
     if opened.workload.to_be_planned:
-        raise UsageError("the model makes the chunks of this plan; `orchestrate plan` writes them down to look at")
-    return await make_outlook(opened, given)
+        await check_choice(opened, options)
+        opened = await known_so_far(opened, options)
+        to_ask = opened.workload.to_be_planned
+        options = for_planner(options) if to_ask else for_planned(opened, options)
+    return await make_outlook(opened, options)
 
 
 async def astream_plan(plan: PlanSource, **options: Unpack[RunOptions]) -> AsyncGenerator[Event, None]:
@@ -272,10 +281,16 @@ async def _plan_first(
     opened: OpenedPlan, options: dict[str, Any]
 ) -> tuple[PlanningResult, OpenedPlan | None, dict[str, Any]]:
     """What the planner made of a request, and the options to run it with: money that was spent is not there twice."""
+    check_targets(opened, options)
+    await check_choice(opened, options)
     result, planned = await make_plan(opened, options, environment=os.environ, drive=_drive, then_run=True)
-    if (on_planned := options.get("on_planned")) is not None:
-        on_planned(result)
     left = left_of(kept_limit(opened.workload, options), result.cost_usd)
+    on_planned = options.get("on_planned")
+    if planned is not None:
+        asked, options = options.get("sample"), for_planned(planned, options)
+        result = replace(result, whole=asked is not None and options["sample"] is None)
+    if on_planned is not None:
+        on_planned(result)
     return result, planned, {**options, "max_cost_usd": left}
 
 

@@ -9,12 +9,14 @@ import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from orchestrator.engine.clock import Clock
 from orchestrator.engine.control import RunControl
 from orchestrator.engine.gate import Bounds
+from orchestrator.engine.output import check_output
 from orchestrator.engine.recall import file_record, input_record, reload_workload, stitch_record
 from orchestrator.engine.result_files import files_of_run
 from orchestrator.engine.reuse import ReuseRules
@@ -29,7 +31,8 @@ from orchestrator.plan.selection import require_known
 from orchestrator.plan.workload import Workload
 from orchestrator.runners.base import Runner
 from orchestrator.runners.choose import choose_runner
-from orchestrator.store import RunRecord, open_store
+from orchestrator.store import RunRecord, look_into, open_store
+from orchestrator.store.reads import output_hashes
 
 MAX_CONCURRENCY = 256
 """As for `limits.max_concurrency` in a plan."""
@@ -132,6 +135,30 @@ async def bind_resumed_run(run_id: str, options: Options, *, environment: Mappin
     return _session(workload, record, loader, resumed=True, options=options, environment=environment, clock=Clock())
 
 
+def check_targets(opened: OpenedPlan, options: Options) -> None:
+    """Look, before a request is planned, at every place that the run of its plan may write its result to.
+
+    Raises `UsageError`, `OutputExistsError` or `StoreError`. Starts nothing and writes nothing.
+    """
+    workload, asked = opened.workload, options.get("output")
+    for sampled in dict.fromkeys((options.get("sample") is not None, False)):
+        output = _output(
+            workload,
+            asked,
+            default=bool(options.get("default_output")),
+            selected=bool(options.get("only") or options.get("until")),
+            sampled=sampled,
+        )
+        target = _target(workload, _kept_output(asked, output), asked, planned_from=opened.planned_from)
+        if target is not None:
+            written = partial(_written_to, store_path(options))
+            check_output(target, written=written, force=bool(options.get("force")))
+
+
+def _written_to(store: Path, path: Path) -> frozenset[str]:
+    return look_into(store, lambda connection: output_hashes(connection, str(path)))
+
+
 def _session(
     workload: Workload,
     record: RunRecord,
@@ -158,7 +185,7 @@ def _session(
             wait_for_limits=kept["wait_for_limits"],
         ),
         rules=reuse_rules(kept),
-        output=_target(workload, kept["output"], options.get("output")),
+        output=_target(workload, kept["output"], options.get("output"), planned_from=_planned_from(kept)),
         files=files_of_run(workload, kept, none=str(options.get("output")) == NO_FILE),
         force=bool(options.get("force")),
     )
@@ -190,6 +217,8 @@ def _output(
     """
     if str(asked) == NO_FILE:
         return None
+    if asked is not None and not str(asked).strip():
+        raise UsageError("-o names no file; write the file's name, or - for stdout")
     output = workload.output if asked is None else Path(os.path.realpath(asked))
     if asked is not None and not sampled:
         return output
@@ -209,16 +238,25 @@ def _kept_output(asked: Path | str | None, output: Path | None) -> str | None:
     return NO_FILE if str(asked) == NO_FILE else None
 
 
-def _target(workload: Workload, kept: str | None, asked: Path | str | None) -> Path | None:
+def _target(
+    workload: Workload, kept: str | None, asked: Path | str | None, *, planned_from: Path | None
+) -> Path | None:
     """The output of this process. Raises `UsageError` when it would overwrite what the run is made of."""
     if kept in (None, NO_FILE) or str(asked) == NO_FILE:
         return None
     output = Path(kept)
     _require_text(kept)
-    sources = [workload.path, *(each.path for each in workload.inputs.values())]
+    sources = [workload.path, planned_from]
+    for each in workload.inputs.values():
+        sources += [each.path, *each.paths]
     if any(source is not None and source.resolve() == output for source in sources):
         raise UsageError(f"{output} is what the run is made of; choose another file with -o")
     return output
+
+
+def _planned_from(kept: Mapping[str, Any]) -> Path | None:
+    record: Mapping[str, str] | None = kept.get("planned_from")
+    return Path(record["path"]) if record else None
 
 
 def kept_limit(workload: Workload, options: Options) -> float | None:

@@ -17,6 +17,7 @@ from orchestrator.engine.planner import (
     MEND_IDS,
     PLANNER_ID,
     PlannedWork,
+    PlannerTask,
     mend_task,
     plan_from_answer,
     planner_task,
@@ -43,7 +44,7 @@ FREE_RUNNER = "simulated"
 LEAST_USD = 1e-9
 """What is left of a limit that planning has used up: nothing but a first chunk may start with it."""
 
-_FOLLOWED = ("output", "default_output", "only", "until", "redo", "sample")
+FOLLOWED = ("output", "default_output", "only", "until", "redo", "sample")
 """Options that are meant for the planned run, kept with the planner's so that it can be resumed."""
 
 
@@ -55,6 +56,7 @@ class PlanningResult:
     strategy: single, parallel, sequence or dag; reason: why, in the planner's words. titles: a few words by chunk id.
     needs: for each chunk id, in plan order, those that it waits for. pieces: what a `for_each` or `reduce` goes over,
     in words, by chunk id.
+    whole: a sample was asked for, and no chunk of the plan runs once for each piece, so that all of it runs.
     problems: what is wrong with the last answer, when no plan came of it.
     run: the last run of the planner. cost_usd: what all of them cost.
     """
@@ -66,6 +68,7 @@ class PlanningResult:
     titles: Mapping[str, str] = field(default_factory=dict[str, str])
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     pieces: Mapping[str, str] = field(default_factory=dict[str, str])
+    whole: bool = False
     problems: tuple[str, ...] = ()
     run: RunResult
     cost_usd: float
@@ -109,10 +112,8 @@ async def make_plan(
     request = opened.workload
     limit = kept_limit(request, options)
     require_bound(options, limit=limit)
-    follow = {name: _plain(options.get(name)) for name in _FOLLOWED} | {"max_cost_usd": limit, "run": then_run}
-    kinds: dict[str, InputKind] = {name: each.kind for name, each in request.inputs.items()}
-    tally = Tally(replace(opened.loader.texts, doing="preparing the question"))
-    first = task = await opened.loader.watch.run(lambda: planner_task(request, tally))
+    follow = {name: _plain(options.get(name)) for name in FOLLOWED} | {"max_cost_usd": limit, "run": then_run}
+    first = task = await first_task(opened)
     spent, problems, run, confirm = 0.0, list[str](), None, options.get("confirm")
     for chunk_id in (PLANNER_ID, *MEND_IDS):
         asking = replace(opened, workload=planning_workload(request, chunk_id=chunk_id, task=task), planning=follow)
@@ -121,18 +122,32 @@ async def make_plan(
         if run.status != "complete":
             return _result(opened, run, spent), None
         answer = run.chunks[chunk_id].text or ""
-        found = plan_from_answer(answer, base=_base(request), inputs=kinds)
-        planned = (
-            found if isinstance(found, list) else await opened.loader.watch.run(partial(_open, found, opened, options))
-        )
-        if isinstance(planned, OpenedPlan):
-            assert isinstance(found, PlannedWork)
-            return _result(opened, run, spent, work=found, workload=planned.workload), planned
-        problems = planned
+        found = await read_plan(answer, opened, options)
+        if isinstance(found, tuple):
+            work, planned = found
+            return _result(opened, run, spent, work=work, workload=planned.workload), planned
+        problems = found
         # Whoever agreed to planning has agreed to its mending.
         task, confirm = mend_task(first, answer=answer, problems=problems), None
     assert run is not None
     return _result(opened, run, spent, problems=problems), None
+
+
+async def first_task(opened: OpenedPlan) -> PlannerTask:
+    """What the planner is asked first. Raises `LoadingStoppedError` or `TokenRanksError`."""
+    tally = Tally(replace(opened.loader.texts, doing="preparing the question"))
+    return await opened.loader.watch.run(lambda: planner_task(opened.workload, tally))
+
+
+async def read_plan(answer: str, opened: OpenedPlan, options: Options) -> tuple[PlannedWork, OpenedPlan] | list[str]:
+    """The plan that an answer of the planner makes of a request, opened; or all that is wrong with it."""
+    request = opened.workload
+    kinds: dict[str, InputKind] = {name: each.kind for name, each in request.inputs.items()}
+    found = plan_from_answer(answer, base=_base(request), inputs=kinds)
+    if isinstance(found, list):
+        return found
+    planned = await opened.loader.watch.run(partial(_open, found, opened, options))
+    return planned if isinstance(planned, list) else (found, planned)
 
 
 def require_bound(options: Options, *, limit: float | None) -> None:
@@ -142,7 +157,7 @@ def require_bound(options: Options, *, limit: float | None) -> None:
     if kind != FREE_RUNNER and limit is None and options.get("confirm") is None:
         raise UsageError(
             "the model plans this request itself, so nobody knows yet what it costs: say how much it may cost with "
-            "--max-cost USD (max_cost_usd=…), or run it where somebody can be asked"
+            "--max-cost USD, or run it where somebody can be asked"
         )
 
 
@@ -192,7 +207,7 @@ def _without_chunks(plan: dict[str, Any]) -> dict[str, Any]:
 
 
 def _own_options(options: Options, confirm: object, limit: float | None, spent: float) -> dict[str, Any]:
-    own = {name: value for name, value in options.items() if name not in (*_FOLLOWED, "inputs")}
+    own = {name: value for name, value in options.items() if name not in (*FOLLOWED, "inputs")}
     return own | {"output": "-", "confirm": confirm, "max_cost_usd": left_of(limit, spent)}
 
 

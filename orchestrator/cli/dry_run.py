@@ -15,6 +15,8 @@ from orchestrator.cli.options import OutlookFormat
 from orchestrator.cli.printing import print_json, print_lines
 from orchestrator.plan.estimate import TOTALS
 
+UNPLANNED = "This call makes the plan. Its chunks, and what they take, are known only then and come on top."
+
 PATH_SHOWN = 6
 """Chunks of the critical path that are named, from its start."""
 
@@ -31,6 +33,7 @@ def outlook_record(outlook: Outlook) -> dict[str, Any]:
     """Everything, as JSON values. Tokens in the model's own count, money in US dollars."""
     return {
         "name": outlook.name,
+        "planning": outlook.planning,
         "entries": [
             {
                 "id": entry.id,
@@ -83,6 +86,7 @@ def outlook_lines(outlook: Outlook) -> list[str]:
         way = " → ".join(path[:PATH_SHOWN])
         lines.append(f"critical path: {way}{more}, about {span(outlook.critical_path_s, outlook.critical_path_s)}")
     lines += [window_line(window) for window in outlook.windows if estimate.calls]
+    lines += [UNPLANNED] if outlook.planning else []
     return [*lines, *(f"warning: {one_line(text)}" for text in outlook.warnings)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shlex
 import sys
@@ -126,11 +127,19 @@ def _target(output: str | None, *, folder: Path, name: str) -> Path | None:
     """The file that the plan goes to, or None for stdout. Raises `UsageError` when it is there already."""
     if output == NO_FILE:
         return None
+    if output is not None and not output.strip():
+        raise UsageError("-o names no file; write the file's name, or - for stdout")
     target = Path(output) if output else folder / f"{name}.planned.yaml"
-    if target.exists() or target.is_symlink():
-        raise UsageError(f"{target} is there already; choose another file with -o, or remove it")
-    if not target.absolute().parent.is_dir():
-        raise UsageError(f"{target} cannot be written: there is no folder {target.parent}")
+    try:
+        if target.exists() or target.is_symlink():
+            raise UsageError(f"{target} is there already; choose another file with -o, or remove it")
+    except OSError as error:
+        raise UsageError(f"{target} cannot be written: {error.strerror}; choose another file with -o") from None
+    parent = target.absolute().parent
+    if not parent.is_dir():
+        raise UsageError(f"{target} cannot be written: there is no folder {target.parent}; choose another with -o")
+    if not os.access(parent, os.W_OK):
+        raise UsageError(f"{target} cannot be written: the folder {parent} is read-only; choose another with -o")
     return target
 
 

@@ -143,9 +143,12 @@ def run_plan_file(options: RunOptions, watch: WatchOptions, *, commands: Sequenc
         return await arun_plan(plan, **asked)
 
     def report(result: RunResult) -> list[str]:
-        asked: ApiOptions = {**chosen, **_forecast_options(watch), "sample": None}
-        store = store_path(watch.store)
-        record = open_store(store).run(result.run_id)
+        record = open_store(store_path(watch.store)).run(result.run_id)
+        if record.options["sample"] is None:
+            return []
+        # The command that is named reuses what the sample was asked anew for.
+        whole: ApiOptions = {"sample": None, "fresh": False, "redo": ()}
+        asked: ApiOptions = {**chosen, **_forecast_options(watch), **whole}
         command = whole_command(record, output=watch.output, store=watch.store, here=Path.cwd())
         return sample_lines(result, forecast_plan(plan, **asked), command=command)
 

@@ -60,7 +60,8 @@ class Outlook:
     """What a run of the plan would do. `entries` in plan order, `estimate` of all that runs.
 
     `critical_path` are the chunks that take longest one after the other, `critical_path_s` the seconds they take.
-    `windows` are the usage windows that the login reported in earlier runs and that are not over yet.
+    `windows` are the usage windows that the login reported in earlier runs and that are not over yet. `planning`: this is
+    the planner's call alone; what the chunks of its plan will take comes on top, and is known only then.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Outlook:
     critical_path_s: float
     warnings: tuple[str, ...] = ()
     windows: tuple[WindowOutlook, ...] = ()
+    planning: bool = False
 
 
 def outlook(
@@ -115,6 +117,7 @@ def outlook(
         critical_path_s=seconds,
         warnings=estimate.warnings,
         windows=windows,
+        planning=workload.to_be_planned,
     )
 
 

@@ -35,6 +35,11 @@ def part_of(
     return part if count is None else sample(part, count)
 
 
+def can_sample(workload: Workload) -> bool:
+    """Whether a `for_each` of the workload can run on a few of its pieces."""
+    return bool(_sampled_groups(workload))
+
+
 def sample(workload: Workload, count: int) -> Workload:
     """The part of a workload that runs `count` pieces of each `for_each`, what they need and what is paired with them.
 

@@ -51,7 +51,7 @@ def test_a_tree_and_totals(folder: Path) -> None:
 def test_json_and_mermaid(folder: Path) -> None:
     """Programs get the same as one object, or as a graph of the entries."""
     told = json.loads(orchestrate("guide.yaml", "--dry-run", "--format", "json", cwd=folder).stdout)
-    assert set(told) == {"name", "entries", "total", "critical_path", "windows", "warnings"}
+    assert set(told) == {"name", "planning", "entries", "total", "critical_path", "windows", "warnings"}
     part = told["entries"][1]
     assert (part["id"], part["kind"], part["needs"], part["calls"]) == ("part", "for_each", ["style"], 6)
     assert part["chunks"][0]["why"] == "new"

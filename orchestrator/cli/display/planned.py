@@ -10,6 +10,7 @@ from orchestrator.cli.display.neutralise import one_line
 from orchestrator.cli.display.words import count
 
 REASON_CHARS = 600
+NOTHING_TO_SAMPLE = "nothing to sample: no chunk of this plan runs once for each piece, so all of it runs"
 NO_PIECES: Mapping[str, str] = MappingProxyType({})
 
 STRATEGY_WORDS = {
@@ -26,10 +27,11 @@ def planned_lines(planning: PlanningResult) -> list[str]:
         return [f"no plan that can be run: {one_line(problem, limit=400)}" for problem in planning.problems]
     words = STRATEGY_WORDS.get(str(planning.strategy), "")
     many = f", {count(len(planning.needs), 'chunk')}" if planning.strategy != "single" else ""
-    return [
+    lines = [
         f"planned as {planning.strategy} ({words}){many}: {one_line(planning.reason, limit=REASON_CHARS)}",
         *(f"  {line}" for line in tree_lines(planning.needs, planning.titles, planning.pieces)),
     ]
+    return [*lines, NOTHING_TO_SAMPLE] if planning.whole else lines
 
 
 def tree_lines(
