@@ -136,8 +136,8 @@ async def arun_plan(plan: PlanSource, **options: Unpack[RunOptions]) -> RunResul
 def forecast_plan(plan: PlanSource, **options: Unpack[RunOptions]) -> Outlook:
     """What `run_plan` with the same options would do and about what it would take; blocks.
 
-    Starts nothing, writes nothing, and needs no CLI; a store that is not there is an empty one. Of a request that was not
-    planned yet it is the outlook of the planner's call alone, with `planning`. Raises `PlanError`,
+    Starts nothing, writes nothing, and needs no CLI; a store that is not there is an empty one. Of a request that was
+    not planned yet it is the outlook of the planner's call alone, with `planning`. Raises `PlanError`,
     `UsageError` or `StoreError`, and `UsageError` inside a running event loop, where `aforecast_plan` belongs.
     """
     _refuse_running_loop("forecast_plan", "aforecast_plan")

@@ -24,7 +24,7 @@ _CHOICES = ("only", "until", "redo")
 
 
 async def check_choice(opened: OpenedPlan, options: Options) -> None:
-    """Refuse a choice of chunks that a request has not got, or that nobody knows yet: the planner would be paid in vain.
+    """Refuse a choice of chunks that nobody knows yet, or that the plan has not got: planning would be paid in vain.
 
     Raises `UsageError`, and what `known_so_far` raises.
     """

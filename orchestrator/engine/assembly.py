@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from orchestrator.engine.allowance import Allowances
-from orchestrator.engine.budget import Budget
+from orchestrator.engine.budget import Budget, Expected
 from orchestrator.engine.execute import Executor
 from orchestrator.engine.forecast import Forecast
 from orchestrator.engine.groups import Groups
@@ -16,7 +16,9 @@ from orchestrator.engine.measuring import Measuring
 from orchestrator.engine.progress import ProgressMeter
 from orchestrator.engine.schedule import Schedule
 from orchestrator.engine.settings import RunSettings, Surroundings
-from orchestrator.plan.estimate import ChunkEstimate
+from orchestrator.plan.estimate import ChunkEstimate, Estimate
+from orchestrator.plan.learned import FEWEST, Learned
+from orchestrator.plan.selection import entry_of
 from orchestrator.plan.workload import Workload
 
 
@@ -27,14 +29,16 @@ def assemble_executor(
     ledger: Ledger,
     journal: Journal,
     forecast: Forecast,
-    expected: Mapping[str, ChunkEstimate],
+    estimate: Estimate | None,
+    learned: Learned,
     settings: RunSettings,
     surroundings: Surroundings,
     allowances: Allowances,
     paused_until_s: float | None,
     on_finished: Callable[[], None],
 ) -> Executor:
-    """The executor of one process. `expected` is what each chunk is estimated to take, by id."""
+    """The executor of one process. Without an estimate nothing is going to start."""
+    expected: Mapping[str, ChunkEstimate] = estimate.chunks if estimate is not None else {}
     durations = {name: each.time_s for name, each in expected.items()}
     return Executor(
         workload,
@@ -43,11 +47,7 @@ def assemble_executor(
         ledger=ledger,
         journal=journal,
         runner=surroundings.runner,
-        budget=Budget(
-            max_cost_usd=settings.max_cost_usd,
-            expected_usd={name: each.cost_usd for name, each in expected.items()},
-            spent_usd=ledger.cost_usd,
-        ),
+        budget=_budget(workload, estimate, learned, ledger=ledger, max_cost_usd=settings.max_cost_usd),
         bounds=replace(settings.bounds, paused_until_s=paused_until_s),
         rules=settings.rules,
         forecast=forecast,
@@ -63,3 +63,30 @@ def assemble_executor(
         ),
         on_finished=on_finished,
     )
+
+
+def _budget(
+    workload: Workload, estimate: Estimate | None, learned: Learned, *, ledger: Ledger, max_cost_usd: float | None
+) -> Budget:
+    """The money of one process; it knows what the answers of earlier processes of the run cost."""
+    known = {recipe for recipe, calls in learned.calls.items() if len(calls) >= FEWEST}
+
+    def is_learned(name: str) -> bool:
+        group = workload.groups.get(entry_of(name))
+        chunk = workload.chunks.get(name) or (group.prototype if group is not None else None)
+        return chunk is not None and chunk.recipe in known
+
+    chunks: Mapping[str, ChunkEstimate] = estimate.chunks if estimate is not None else {}
+    budget = Budget(
+        max_cost_usd=max_cost_usd,
+        expected={
+            name: Expected(each.cost_usd, each.cost_usd_low, each.cost_usd_high, learned=is_learned(name))
+            for name, each in chunks.items()
+        },
+        high_usd=estimate.cost_usd_high if estimate is not None else 0.0,
+        spent_usd=ledger.cost_usd,
+    )
+    for name, record in ledger.records.items():
+        if record.status == "succeeded" and not record.reused_from and record.attempts:
+            budget.learn(name, cost_usd=record.cost_usd / record.attempts)
+    return budget

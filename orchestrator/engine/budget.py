@@ -1,53 +1,145 @@
-"""Money: reserved before each start, settled after. Pure."""
+"""Money: reserved before each start, settled after; what was settled tells what the next of its kind cost. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+
+MARGIN = 1.2
+"""What is reserved for an attempt beside the mean of those of its kind: answers of one kind differ."""
+SMALL_LIMIT = 0.5
+"""A limit is small when the high estimate of all calls is beyond this share of what is left of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What one attempt of a chunk is estimated to cost, in US dollars: most likely, at least, at most.
+
+    `learned`: it is known from answers to the same prompt in earlier runs.
+    """
+
+    usd: float
+    low_usd: float
+    high_usd: float
+    learned: bool = False
+
+
+UNFORESEEN = Expected(0.0, 0.0, 0.0)
+
+
+@dataclass(slots=True)
+class _Measured:
+    """What settled attempts cost in all, and what was expected of them."""
+
+    attempts: int = 0
+    paid_usd: float = 0.0
+    expected_usd: float = 0.0
+
+    def add(self, expected: Expected, paid_usd: float) -> None:
+        self.attempts += 1
+        self.paid_usd += paid_usd
+        self.expected_usd += expected.usd
+
+    def price_usd(self, expected: Expected) -> float:
+        """The mean of what was paid, for a chunk that was expected to cost more or less than these accordingly."""
+        if self.expected_usd > 0 and expected.usd > 0:
+            return expected.usd * self.paid_usd / self.expected_usd
+        return self.paid_usd / self.attempts
+
+
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    """An attempt under way: the kind of its chunk, and the estimate."""
+
+    kind: str
+    expected: Expected
 
 
 class Budget:
     """Keeps a run's cost below `max_cost_usd` (None: no bound), by at most what is in flight.
 
-    `expected_usd` maps chunk ids to the estimated cost of one attempt; `spent_usd` is what earlier processes of the
-    run paid.
+    `expected` maps chunk ids to estimates of one attempt, `high_usd` is the high estimate of all calls of this process;
+    `spent_usd` is what earlier processes of the run paid. For a chunk the high estimate is reserved until the first of
+    its kind was settled: then what those of its kind cost, those in flight included. Where the limit is small the first
+    of a kind goes before all others of it. A kind are the chunks of one entry of the plan, or its keepers.
     """
 
     def __init__(
-        self, *, max_cost_usd: float | None, expected_usd: Mapping[str, float], spent_usd: float = 0.0
+        self,
+        *,
+        max_cost_usd: float | None,
+        expected: Mapping[str, Expected],
+        high_usd: float = 0.0,
+        spent_usd: float = 0.0,
     ) -> None:
         self.max_cost_usd = max_cost_usd
         self.spent_usd = spent_usd
-        self._expected = expected_usd
-        self._reserved: dict[str, float] = {}
+        self._expected = expected
+        self._is_small = max_cost_usd is not None and high_usd > SMALL_LIMIT * (max_cost_usd - spent_usd)
+        self._in_flight: dict[str, _Flight] = {}
+        self._measured: dict[str, _Measured] = {}
+        self._all = _Measured()
+
+    @property
+    def reserved_usd(self) -> float:
+        """What is set aside for the attempts under way, by all that is known now."""
+        return sum(map(self._careful_usd, self._in_flight.values()))
 
     def may_start(self, chunk_id: str) -> bool:
-        """Whether the chunk's expected cost still fits.
+        """Whether what is reserved for the chunk still fits.
 
         With nothing in flight and money left one chunk may always start: an estimate too high must not end a run.
         """
         if self.max_cost_usd is None:
             return True
-        if not self._reserved:
+        if not self._in_flight:
             return self.spent_usd < self.max_cost_usd
-        committed = self.spent_usd + sum(self._reserved.values())
-        return committed + self._expected_of(chunk_id) <= self.max_cost_usd
+        flight = self._flight(chunk_id)
+        unknown = flight.kind not in self._measured and not flight.expected.learned
+        if self._is_small and unknown and any(each.kind == flight.kind for each in self._in_flight.values()):
+            return False
+        return self.spent_usd + self.reserved_usd + self._careful_usd(flight) <= self.max_cost_usd
 
-    def _expected_of(self, chunk_id: str) -> float:
+    def _flight(self, chunk_id: str) -> _Flight:
         """A repair is taken for what it repairs, a chunk that became known only now for the first of its group."""
         of = chunk_id.partition(".repair")[0]
         entry, _, rest = of.partition("[")
         keeper = rest.partition("]")[2]
         names = (chunk_id, of, f"{entry}[1]{keeper}", f"{entry}[1]", f"{entry}[1.1]", entry)
         alike = (self._expected.get(name) for name in names)
-        return next((each for each in alike if each is not None), 0.0)
+        return _Flight(f"{entry}{keeper}", next((each for each in alike if each is not None), UNFORESEEN))
+
+    def _careful_usd(self, flight: _Flight) -> float:
+        expected, measured = flight.expected, self._measured.get(flight.kind)
+        if measured is not None:
+            return max(expected.low_usd, MARGIN * measured.price_usd(expected))
+        # Of another kind nothing is known, but that all estimates may be wrong in the same way.
+        return max(expected.high_usd, self._all.price_usd(expected) if self._all.attempts else 0.0)
+
+    def _likely_usd(self, flight: _Flight) -> float:
+        measured = self._measured.get(flight.kind)
+        return flight.expected.usd if measured is None else measured.price_usd(flight.expected)
 
     def reserve(self, chunk_id: str) -> None:
         """An attempt of the chunk starts."""
-        self._reserved[chunk_id] = self._expected_of(chunk_id)
+        self._in_flight[chunk_id] = self._flight(chunk_id)
 
-    def settle(self, chunk_id: str, *, cost_usd: float | None) -> float:
-        """The attempt is over; None charges its reservation, for an attempt that told no cost. Returns the charge."""
-        reserved = self._reserved.pop(chunk_id, 0.0)
-        charge = reserved if cost_usd is None else cost_usd
+    def settle(self, chunk_id: str, *, cost_usd: float | None, answered: bool = True) -> float:
+        """The attempt is over. Returns the charge: for an attempt that told no cost (None) what it was likely to cost.
+
+        An attempt without an answer tells of others only when it was dearer than expected: most break off early.
+        """
+        flight = self._in_flight.pop(chunk_id, None) or self._flight(chunk_id)
+        charge = self._likely_usd(flight) if cost_usd is None else cost_usd
         self.spent_usd += charge
+        if cost_usd is not None and (answered or cost_usd > self._likely_usd(flight)):
+            self._learn(flight, cost_usd)
         return charge
+
+    def learn(self, chunk_id: str, *, cost_usd: float) -> None:
+        """An attempt of the chunk cost so much in an earlier process of the run."""
+        self._learn(self._flight(chunk_id), cost_usd)
+
+    def _learn(self, flight: _Flight, cost_usd: float) -> None:
+        for measured in (self._measured.setdefault(flight.kind, _Measured()), self._all):
+            measured.add(flight.expected, cost_usd)

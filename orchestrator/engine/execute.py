@@ -236,7 +236,8 @@ class Executor:
         self._schedule.release(chunk_id)
         if isinstance(outcome, Reply):
             outcome = self._drafts.whole(self._chunks[chunk_id], outcome)
-        charge = self._budget.settle(chunk_id, cost_usd=cost_told(outcome))
+        answered = isinstance(outcome, Reply)
+        charge = self._budget.settle(chunk_id, cost_usd=cost_told(outcome), answered=answered)
         self._allowances.ended(chunk_id, outcome.windows, cost_usd=charge)
         end = AttemptEnd(attempt=request.attempt, elapsed_s=elapsed_s, charge_usd=charge)
         if isinstance(outcome, Reply):

@@ -60,8 +60,8 @@ class Outlook:
     """What a run of the plan would do. `entries` in plan order, `estimate` of all that runs.
 
     `critical_path` are the chunks that take longest one after the other, `critical_path_s` the seconds they take.
-    `windows` are the usage windows that the login reported in earlier runs and that are not over yet. `planning`: this is
-    the planner's call alone; what the chunks of its plan will take comes on top, and is known only then.
+    `windows` are the usage windows that the login reported in earlier runs and that are not over yet. `planning`: this
+    is the planner's call alone; what the chunks of its plan will take comes on top, and is known only then.
     """
 
     name: str

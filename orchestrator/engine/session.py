@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -27,7 +27,7 @@ from orchestrator.engine.review import Review
 from orchestrator.engine.settings import RunSettings, Surroundings
 from orchestrator.errors import LoadingStoppedError, OrchestrateError, RunnerUnavailableError, StoreError
 from orchestrator.events import RunEstimated, RunFinished, RunResumed, RunReviewed, RunStarted, RunStatus
-from orchestrator.plan.estimate import TOTALS, ChunkEstimate
+from orchestrator.plan.estimate import TOTALS, Estimate
 from orchestrator.plan.workload import Chunk, Workload
 from orchestrator.runners.base import RunnerInfo
 from orchestrator.store import ChunkRecord, RunRecord, Writes
@@ -66,7 +66,7 @@ class RunSession:
         self._stop: tuple[StopClass, str] = ("", "")
         self._opened = False
         self._login = ""
-        self._expected: Mapping[str, ChunkEstimate] = {}
+        self._estimate: Estimate | None = None
 
     async def start(self) -> None:
         """Check all that can be checked, get the runner ready if anything has to be asked, and begin the run.
@@ -172,7 +172,7 @@ class RunSession:
         except LoadingStoppedError:
             # The run has begun: it stops as it would a moment later, and nothing starts.
             return
-        self._expected = estimate.chunks
+        self._estimate = estimate
         self._keep_known()
         told: dict[str, Any] = {name: getattr(estimate, name) for name in TOTALS}
         told |= {"login": self._login, "warnings": warnings_of(estimate, max_cost_usd=self._settings.max_cost_usd)}
@@ -199,15 +199,16 @@ class RunSession:
 
     async def _make_executor(self) -> Executor:
         await self._delivery.begin()
-        expected = self._expected
-        self._ledger.charge_lost({name: each.cost_usd for name, each in expected.items()})
+        if self._estimate is not None:
+            self._ledger.charge_lost({name: each.cost_usd for name, each in self._estimate.chunks.items()})
         return assemble_executor(
             self._workload,
             groups=self._groups,
             ledger=self._ledger,
             journal=self._journal,
             forecast=self._forecast,
-            expected=expected,
+            estimate=self._estimate,
+            learned=self._learned,
             settings=self._settings,
             surroundings=self._with,
             allowances=self._allowances,

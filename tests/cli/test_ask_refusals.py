@@ -80,7 +80,7 @@ def test_a_plan_file_that_cannot_be_is_refused_before_planning(output: str, fold
 
 @pytest.mark.parametrize("flag", ["--only", "--until", "--redo"])
 def test_chunks_that_nobody_knows_yet_cannot_be_named(flag: str, folder: Path) -> None:
-    """A choice of chunks is refused while the plan is not there, with the way to have it; then it is checked and kept."""
+    """A choice of chunks is refused while no plan is there, with the way to have one; then it is checked and kept."""
     done = orchestrate("guide.yaml", flag, "answer", *AT_ONCE, cwd=folder)
     assert (done.returncode, done.stdout) == (2, "")
     assert f"{flag} names chunks" in done.stderr
@@ -95,7 +95,7 @@ def test_chunks_that_nobody_knows_yet_cannot_be_named(flag: str, folder: Path) -
 
 
 def test_a_sample_of_what_has_no_pieces_is_the_whole(folder: Path) -> None:
-    """When no chunk of the planned plan runs for each piece there is nothing to spread: all of it runs, and that is said."""
+    """When no chunk of the planned plan runs for each piece all of it runs, and that is said."""
     done = orchestrate("guide.yaml", "--sample", "2", *AT_ONCE, cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "nothing to sample" in done.stdout

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,29 @@ def test_what_cannot_be_meant_is_refused_before_anything_starts(
     with pytest.raises(UsageError, match=says):
         run_plan(PLAN, runner=quick(), store=tmp_path / "s.db", **options)
     assert list(tmp_path.iterdir()) == []
+
+
+class Dear(SimulatedRunner):
+    """Every answer costs $0.60, whatever its length."""
+
+    async def run(self, request: Request, *, on_progress: Any) -> Any:
+        return replace(await super().run(request, on_progress=on_progress), cost_usd=0.6)
+
+
+PARTS: dict[str, Any] = {
+    "name": "parts",
+    "inputs": {"names": {"items": [f"name {at}" for at in range(20)]}},
+    "chunks": [{"id": "part", "for_each": {"input": "names"}, "prompt": "About {{ item.text }}"}],
+}
+
+
+def test_answers_dearer_than_foreseen_stop_at_the_limit(tmp_path: Path) -> None:
+    """With four at once and a limit of $1, answers of $0.60 end the run after the second; a resumed run goes on so."""
+    story = asyncio.run(play(PARTS, tmp_path, runner=Dear(latency_s=0.01), max_concurrency=4, max_cost_usd=1.0))
+    assert (story.result.exit_code, story.result.cost_usd) == (4, 1.2)
+    assert story.result.reason == "the cost limit of $1.00 is reached; raise it with --max-cost"
+    on = asyncio.run(play_on("last", tmp_path, runner=Dear(latency_s=0.01), max_cost_usd=2.9))
+    assert (on.result.exit_code, on.result.cost_usd) == (4, 3.0)
 
 
 def _die_in_the_middle(folder: Path) -> None:
