@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from orchestrator.binding import bind_new_run, bind_resumed_run, check_options, check_targets, kept_limit
+from orchestrator.binding import bind_new_run, bind_resumed_run, check_options, kept_limit
 from orchestrator.engine import recall
 from orchestrator.engine.allowance import WindowOutlook as WindowOutlook
 from orchestrator.engine.control import RunControl
@@ -27,10 +27,10 @@ from orchestrator.engine.session import RunSession
 from orchestrator.engine.settings import Confirm
 from orchestrator.errors import UsageError
 from orchestrator.events import Event
-from orchestrator.following import check_choice, for_planned, for_planner, known_so_far
+from orchestrator.following import check_following, for_planned
 from orchestrator.forecasting import learned_so_far as learned_so_far
-from orchestrator.forecasting import make_outlook
-from orchestrator.opening import DEFAULT_STORE, OpenedPlan, open_plan
+from orchestrator.forecasting import make_outlook, make_outlook_of_rest
+from orchestrator.opening import DEFAULT_STORE, OpenedPlan, keep_known, open_plan, store_path
 from orchestrator.plan.inputs import GivenInput, declared_inputs
 from orchestrator.plan.loading import OnLoading
 from orchestrator.plan.model import Plan
@@ -147,16 +147,7 @@ def forecast_plan(plan: PlanSource, **options: Unpack[RunOptions]) -> Outlook:
 async def aforecast_plan(plan: PlanSource, **options: Unpack[RunOptions]) -> Outlook:
     """`forecast_plan` as a coroutine."""
     given = _checked(options, RunOptions)
-    return await _forecast_opened(await open_plan(_source(plan), given), given)
-
-
-async def _forecast_opened(opened: OpenedPlan, options: dict[str, Any]) -> Outlook:
-    if opened.workload.to_be_planned:
-        await check_choice(opened, options)
-        opened = await known_so_far(opened, options)
-        to_ask = opened.workload.to_be_planned
-        options = for_planner(options) if to_ask else for_planned(opened, options)
-    return await make_outlook(opened, options)
+    return await make_outlook(await open_plan(_source(plan), given), given)
 
 
 async def astream_plan(plan: PlanSource, **options: Unpack[RunOptions]) -> AsyncGenerator[Event, None]:
@@ -200,6 +191,23 @@ async def aresume_run(run_id: str = "last", **options: Unpack[CommonOptions]) ->
     return await _drive(await bind_resumed_run(run_id, given, environment=os.environ))
 
 
+def forecast_resume(run_id: str = "last", **options: Unpack[CommonOptions]) -> Outlook:
+    """What `resume_run` with the same options would do and about what it would take; blocks. Starts nothing.
+
+    Raises what `resume_run` raises before it starts anything.
+    """
+    _refuse_running_loop("forecast_resume", "aforecast_resume")
+    return asyncio.run(aforecast_resume(run_id, **options))
+
+
+async def aforecast_resume(run_id: str = "last", **options: Unpack[CommonOptions]) -> Outlook:
+    """`forecast_resume` as a coroutine."""
+    given = _checked(options, CommonOptions)
+    if (planned := await reopen(run_id, given)) is not None:
+        return await make_outlook(*planned)
+    return await make_outlook_of_rest(run_id, given)
+
+
 def plan_request(request: PlanSource, **options: Unpack[PlanningOptions]) -> PlanningResult:
     """Have the model plan a request, and return the plan; blocks. Nothing of the plan is run.
 
@@ -223,6 +231,7 @@ async def aplan_request(request: PlanSource, **options: Unpack[PlanningOptions])
     if not opened.workload.to_be_planned:
         raise UsageError("the plan has chunks already, so there is nothing to plan: run it")
     result, _ = await make_plan(opened, given, environment=os.environ, drive=_drive, then_run=False)
+    await asyncio.to_thread(keep_known, opened.loader, store_path(given))
     return result
 
 
@@ -281,8 +290,7 @@ async def _plan_first(
     opened: OpenedPlan, options: dict[str, Any]
 ) -> tuple[PlanningResult, OpenedPlan | None, dict[str, Any]]:
     """What the planner made of a request, and the options to run it with: money that was spent is not there twice."""
-    check_targets(opened, options)
-    await check_choice(opened, options)
+    await check_following(opened, options)
     result, planned = await make_plan(opened, options, environment=os.environ, drive=_drive, then_run=True)
     left = left_of(kept_limit(opened.workload, options), result.cost_usd)
     on_planned = options.get("on_planned")

@@ -86,6 +86,7 @@ def bind_new_run(opened: OpenedPlan, options: Options, *, environment: Mapping[s
         "root": _text(opened.root),
         "is_file": opened.is_file,
         "planned_from": file_record(opened.planned_from),
+        "planned_by": opened.planned_by,
         "planning": opened.planning,
         "stitch": stitch_record(workload),
     }

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from orchestrator.binding import reuse_rules, runner_kind, selected
+from orchestrator.binding import check_targets, reuse_rules, runner_kind, selected
 from orchestrator.engine.clock import Clock
 from orchestrator.engine.forecast import forecast
 from orchestrator.engine.planner import MEND_IDS, PLANNER_ID, mend_task, planning_workload
@@ -21,6 +21,15 @@ from orchestrator.store.reads import answer as read_answer
 
 _CHOICES = ("only", "until", "redo")
 """Options that name chunks."""
+
+
+async def check_following(opened: OpenedPlan, options: Options) -> None:
+    """Refuse what the run of a plan that is yet to be made could not do, before the planner is paid in vain.
+
+    Raises what `check_targets` and `check_choice` raise.
+    """
+    check_targets(opened, options)
+    await check_choice(opened, options)
 
 
 async def check_choice(opened: OpenedPlan, options: Options) -> None:

@@ -11,13 +11,15 @@ from orchestrator.engine.clock import Clock
 from orchestrator.engine.forecast import forecast
 from orchestrator.engine.measuring import learn
 from orchestrator.engine.outlook import Outlook, outlook
+from orchestrator.engine.recall import reload_workload
 from orchestrator.errors import StoreError
-from orchestrator.opening import OpenedPlan, Options, store_path
+from orchestrator.following import check_choice, for_planned, for_planner, known_so_far
+from orchestrator.opening import Loader, OpenedPlan, Options, loader_for, store_path
 from orchestrator.plan.estimate import estimate_workload
 from orchestrator.plan.learned import NOTHING_LEARNED, Learned
 from orchestrator.plan.tally import Tally
 from orchestrator.plan.workload import Workload
-from orchestrator.store import Connection, look_into
+from orchestrator.store import Connection, look_into, open_store
 from orchestrator.store.reads import chunks, latest_events, previous_run_id
 
 RUNS_ASKED = 20
@@ -27,23 +29,46 @@ RUNS_ASKED = 20
 async def make_outlook(opened: OpenedPlan, options: Options) -> Outlook:
     """The outlook of a run with these options. A missing store is an empty one.
 
-    Raises `UsageError`, `StoreError` or `LoadingStoppedError`.
+    Of a request it is that of its plan, when the planner's answer is stored, else that of the planner's call. Raises
+    `UsageError`, `StoreError` or `LoadingStoppedError`.
     """
-    workload = selected(opened.workload, options)
+    if opened.workload.to_be_planned:
+        await check_choice(opened, options)
+        opened = await known_so_far(opened, options)
+        to_ask = opened.workload.to_be_planned
+        options = for_planner(options) if to_ask else for_planned(opened, options)
+    return await _make_outlook(selected(opened.workload, options), options, opened.loader, resumed="")
+
+
+async def make_outlook_of_rest(run_id: str, options: Options) -> Outlook:
+    """The outlook of resuming a run, as it was started but for these options.
+
+    Raises `UnknownRunError`, `PlanChangedError`, `PlanError`, `StoreError` or `LoadingStoppedError`.
+    """
+    store, loader = open_store(store_path(options)), loader_for(options)
+    record = store.run(store.resolve(run_id))
+    workload = await loader.watch.run(lambda: reload_workload(record, loader.texts))
+    asked = {name: value for name, value in options.items() if value is not None}
+    return await _make_outlook(workload, {**record.options, **asked}, loader, resumed=record.run_id)
+
+
+async def _make_outlook(workload: Workload, options: Options, loader: Loader, *, resumed: str) -> Outlook:
+    """`resumed` is the run that goes on, empty for a new one."""
     runner, rules = runner_kind(options), reuse_rules(options)
     limit = options.get("max_concurrency") or workload.plan.limits.max_concurrency
 
-    tally = Tally(replace(opened.loader.texts, doing="estimating"))
+    tally = Tally(replace(loader.texts, doing="estimating"))
 
     def question(connection: Connection) -> Outlook:
-        latest = previous_run_id(connection, name=workload.name, before="")
+        latest = resumed or previous_run_id(connection, name=workload.name, before="")
+        earlier = {each.chunk_id: each for each in chunks(connection, latest)} if latest else {}
         found = forecast(
             connection,
             workload,
             runner=runner,
             rules=rules,
-            own={},
-            earlier={each.chunk_id: each for each in chunks(connection, latest)} if latest else {},
+            own=earlier if resumed else {},
+            earlier=earlier,
             now_s=Clock().epoch_s(),
         )
         learned = learn(connection, workload, runner=runner)
@@ -58,7 +83,7 @@ async def make_outlook(opened: OpenedPlan, options: Options) -> Outlook:
         )
         return outlook(found.ahead, forecast=found, estimate=estimate, rules=rules, windows=windows)
 
-    return await opened.loader.watch.run(lambda: look_into(store_path(options), question))
+    return await loader.watch.run(lambda: look_into(store_path(options), question))
 
 
 def _windows_seen(connection: Connection) -> list[WindowUse]:

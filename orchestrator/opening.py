@@ -12,7 +12,7 @@ from orchestrator.plan.load import load_plan
 from orchestrator.plan.loading import Texts
 from orchestrator.plan.model import Plan
 from orchestrator.plan.workload import Workload
-from orchestrator.store import StoredTexts
+from orchestrator.store import StoredTexts, open_store
 
 DEFAULT_STORE = Path(".orchestrate") / "store.db"
 """In the current folder."""
@@ -34,6 +34,17 @@ class Loader:
         return Texts(cache=self.known, on_loading=self.watch)
 
 
+def keep_known(loader: Loader, store: Path) -> None:
+    """Keep for good, in a store that is there, what was found out about texts. Raises `StoreError`.
+
+    A run does so itself; this is for what was found out after the last one.
+    """
+    if (writing := loader.known.writing()) is not None:
+        thread = open_store(store).start_thread()
+        thread.submit(writing, lambda _value, _error: None)
+        thread.close()
+
+
 def loader_for(options: Options) -> Loader:
     """A loader that knows what the store of the options knows, and heeds their `control` and `on_loading`."""
     watch = Watch(on_loading=options.get("on_loading"), control=options.get("control"))
@@ -45,7 +56,8 @@ class OpenedPlan:
     """A plan with all its texts read, and where its paths start from.
 
     `is_file`: a resumed run reads the plan file again; else the plan is kept with the run. `planned_from` is the file
-    whose request the planner made the plan of. `planning` is set for a run of the planner: what is to follow.
+    whose request the planner made the plan of, `planned_by` the planner's run and what it cost. `planning` is set for a
+    run of the planner: what is to follow.
     """
 
     workload: Workload
@@ -53,6 +65,7 @@ class OpenedPlan:
     root: Path | None
     is_file: bool
     planned_from: Path | None = None
+    planned_by: Mapping[str, Any] | None = None
     planning: Mapping[str, Any] | None = None
     loader: Loader = field(repr=False)
 

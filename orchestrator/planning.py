@@ -125,6 +125,7 @@ async def make_plan(
         found = await read_plan(answer, opened, options)
         if isinstance(found, tuple):
             work, planned = found
+            planned = replace(planned, planned_by={"run_id": run.run_id, "cost_usd": round(spent, 6)})
             return _result(opened, run, spent, work=work, workload=planned.workload), planned
         problems = found
         # Whoever agreed to planning has agreed to its mending.

@@ -37,7 +37,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "binding": (*LEAVES, "plan", "store", "runners", "engine", "opening"),
     "planning": (*LEAVES, "plan", "store", "runners.base", "engine", "opening", "binding"),
     "following": (*LEAVES, "plan", "store", "engine", "opening", "binding", "planning"),
-    "forecasting": (*LEAVES, "plan", "store", "runners.base", "engine", "opening", "binding"),
+    "forecasting": (*LEAVES, "plan", "store", "runners.base", "engine", "opening", "binding", "following"),
     "api": (
         *LEAVES,
         "plan",

@@ -12,30 +12,18 @@ from typer.core import TyperGroup
 from orchestrator.cli.layout import AS_IT_STANDS, examples
 from orchestrator.cli.options import (
     ClaudeOption,
-    ConcurrencyOption,
-    DryRunOption,
-    ForceOption,
-    FormatOption,
-    FreshOption,
+    DryRunOptions,
     InputOption,
     JsonOption,
     LastRunArgument,
-    MaxCostOption,
-    OnlyOption,
-    OutputOption,
     PlanArgument,
-    ProgressMode,
-    ProgressOption,
-    RedoOption,
     RootOption,
     RunArgument,
-    RunnerOption,
-    SampleOption,
+    RunOptions,
     SetOption,
     StoreOption,
-    UntilOption,
-    WaitOption,
-    YesOption,
+    WatchOptions,
+    with_groups,
 )
 from orchestrator.cli.planner_commands import add_planner_commands
 from orchestrator.cli.refusals import refusal
@@ -107,94 +95,32 @@ def orchestrate(
         "git diff | orchestrate review.yaml --input diff=- -o -",
     )
 )
-def run(
-    plan: PlanArgument,
-    runner: RunnerOption = None,
-    claude: ClaudeOption = None,
-    output: OutputOption = None,
-    inputs: InputOption = None,
-    texts: SetOption = None,
-    root: RootOption = None,
-    progress: ProgressOption = ProgressMode.AUTO,
-    store: StoreOption = None,
-    fresh: FreshOption = False,
-    only: OnlyOption = None,
-    until: UntilOption = None,
-    redo: RedoOption = None,
-    sample: SampleOption = None,
-    dry_run: DryRunOption = False,
-    form: FormatOption = None,
-    max_concurrency: ConcurrencyOption = None,
-    max_cost: MaxCostOption = None,
-    wait: WaitOption = None,
-    yes: YesOption = False,
-    force: ForceOption = False,
-) -> None:
+@with_groups
+def run(plan: PlanArgument, watch: WatchOptions, options: RunOptions, dry_run: DryRunOptions) -> None:
     """Run a plan. Answers that are already known are reused, so it is always safe to type again."""
-    from orchestrator.cli.run import RunOptions, WatchOptions, forecast_plan_file, run_plan_file
+    from orchestrator.cli.given import existing_plan
+    from orchestrator.cli.run import print_forecast, run_plan_file
 
-    options = RunOptions(
-        plan=plan,
-        inputs=tuple(inputs or ()),
-        texts=tuple(texts or ()),
-        root=root,
-        fresh=fresh,
-        only=tuple(only or ()),
-        until=tuple(until or ()),
-        redo=tuple(redo or ()),
-        sample=sample,
-    )
-    watch = WatchOptions(
-        runner=runner,
-        claude=claude,
-        output=output,
-        progress=progress,
-        store=store,
-        max_concurrency=max_concurrency,
-        max_cost_usd=max_cost,
-        wait_for_limits=wait,
-        yes=yes,
-        force=force,
-    )
-    if dry_run or form is not None:
-        forecast_plan_file(options, watch, form=form, dry_run=dry_run, commands=_command_names())
+    plan = existing_plan(plan, commands=_command_names())
+    if dry_run.asked:
+        print_forecast(plan, options, watch, dry_run)
     else:
-        raise typer.Exit(run_plan_file(options, watch, commands=_command_names()))
+        raise typer.Exit(run_plan_file(plan, options, watch))
 
 
 add_planner_commands(app)
 
 
 @app.command(epilog=examples("orchestrate resume last", "orchestrate resume last --max-cost 10"))
-def resume(
-    run: RunArgument,
-    runner: RunnerOption = None,
-    claude: ClaudeOption = None,
-    output: OutputOption = None,
-    progress: ProgressOption = ProgressMode.AUTO,
-    store: StoreOption = None,
-    max_concurrency: ConcurrencyOption = None,
-    max_cost: MaxCostOption = None,
-    wait: WaitOption = None,
-    yes: YesOption = False,
-    force: ForceOption = False,
-) -> None:
+@with_groups
+def resume(run: RunArgument, watch: WatchOptions, dry_run: DryRunOptions) -> None:
     """Go on with a run that was stopped or failed, as it was started; options given here win."""
-    from orchestrator.cli.run import WatchOptions, resume_run
+    from orchestrator.cli.run import print_what_is_left, resume_run
 
-    watch = WatchOptions(
-        runner=runner,
-        claude=claude,
-        output=output,
-        progress=progress,
-        store=store,
-        max_concurrency=max_concurrency,
-        max_cost_usd=max_cost,
-        wait_for_limits=wait,
-        yes=yes,
-        force=force,
-    )
-    raise typer.Exit(resume_run(run, watch))
+    if dry_run.asked:
+        print_what_is_left(run, watch, dry_run)
+    else:
+        raise typer.Exit(resume_run(run, watch))
 
 
 @app.command(epilog=examples("orchestrate check plan.yaml", "orchestrate check review.yaml --input diff=changes.diff"))

@@ -32,7 +32,7 @@ def claude_path(option: Path | None) -> Path | None:
     return option or (Path(named) if named else None)
 
 
-def given_inputs(files: Sequence[str], texts: Sequence[str]) -> dict[str, GivenInput]:
+def given_inputs(files: Sequence[str] | None, texts: Sequence[str] | None) -> dict[str, GivenInput]:
     """The inputs of `--input NAME=FILE|-` and `--set NAME=TEXT`.
 
     Raises `UsageError` for a missing `=`, a name given twice, or a second input from stdin; stdin is read once all
@@ -43,7 +43,7 @@ def given_inputs(files: Sequence[str], texts: Sequence[str]) -> dict[str, GivenI
     values: dict[str, GivenInput] = {}
     from_stdin = ""
     for option, pairs in (("--input", files), ("--set", texts)):
-        for pair in pairs:
+        for pair in pairs or ():
             name, equals, value = pair.partition("=")
             if not (name and equals):
                 raise UsageError(

@@ -1,11 +1,14 @@
-"""The options that several commands share, each declared once."""
+"""The options that several commands share, each declared once, in groups that a command takes whole."""
 
 from __future__ import annotations
 
+import inspect
 import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
@@ -113,3 +116,97 @@ WaitOption = Annotated[
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask before an expensive run.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite an output file that no run wrote.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenOptions:
+    """What a plan or a request is given, and whether stored answers count."""
+
+    inputs: InputOption = None
+    texts: SetOption = None
+    root: RootOption = None
+    fresh: FreshOption = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions(GivenOptions):
+    """What of a plan is run besides."""
+
+    only: OnlyOption = None
+    until: UntilOption = None
+    redo: RedoOption = None
+    sample: SampleOption = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DryRunOptions:
+    """Whether, and how, it is only told what would run."""
+
+    dry_run: DryRunOption = False
+    form: FormatOption = None
+
+    @property
+    def asked(self) -> bool:
+        """Whether anything of it was typed."""
+        return self.dry_run or self.form is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallOptions:
+    """Who answers, within which bounds, and how it is shown.
+
+    None leaves a thing as the plan, or the run that is resumed, has it.
+    """
+
+    runner: RunnerOption = None
+    claude: ClaudeOption = None
+    progress: ProgressOption = ProgressMode.AUTO
+    store: StoreOption = None
+    max_cost_usd: MaxCostOption = None
+    wait_for_limits: WaitOption = None
+    yes: YesOption = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchOptions(CallOptions):
+    """The same, and where the result goes."""
+
+    output: OutputOption = None
+    max_concurrency: ConcurrencyOption = None
+    force: ForceOption = False
+
+
+def with_groups(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with each of its parameters that is a group of options taken apart into these options.
+
+    Typer reads the options of a command from its signature; this makes the signature.
+    """
+    groups: dict[str, Any] = {
+        parameter.name: parameter.annotation
+        for parameter in inspect.signature(command, eval_str=True).parameters.values()
+        if is_dataclass(parameter.annotation)
+    }
+
+    def taken_apart(**given: Any) -> None:
+        for name, group in groups.items():
+            given[name] = group(**{each.name: given.pop(each.name) for each in fields(group)})
+        command(**given)
+
+    parameters = list(_parameters(command))
+    taken_apart.__name__, taken_apart.__doc__ = command.__name__, command.__doc__
+    taken_apart.__annotations__ = {each.name: each.annotation for each in parameters}
+    setattr(taken_apart, "__signature__", inspect.Signature(parameters))  # noqa: B010 - functions declare none
+    return taken_apart
+
+
+def _parameters(command: Callable[..., None]) -> Iterator[inspect.Parameter]:
+    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+        group = parameter.annotation
+        if not is_dataclass(group):
+            yield parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            continue
+        hints = get_type_hints(group, include_extras=True)
+        for each in fields(group):
+            yield inspect.Parameter(
+                each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=hints[each.name]
+            )

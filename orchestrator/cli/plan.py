@@ -8,19 +8,20 @@ import re
 import shlex
 import sys
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator.api import PlanningResult, RunResult, aplan_request, arun_plan
+from orchestrator.api import PlanningResult, aplan_request
+from orchestrator.api import RunOptions as ApiOptions
 from orchestrator.cli.asked_files import with_files
 from orchestrator.cli.check import plan_lines, plan_record
 from orchestrator.cli.display.planned import planned_lines
 from orchestrator.cli.given import claude_path, environment, existing_plan, given_inputs, store_path
 from orchestrator.cli.loading import loading_on_stderr
-from orchestrator.cli.options import ProgressMode
+from orchestrator.cli.options import DryRunOptions, GivenOptions, ProgressMode, RunOptions, WatchOptions
 from orchestrator.cli.printing import print_error, print_exactly, print_lines
-from orchestrator.cli.run import NO_FILE, Session, WatchOptions, watch_all, watch_result
+from orchestrator.cli.run import NO_FILE, Session, chosen, forecast, form_of, run_and_watch, watch_all
 from orchestrator.errors import PlanError, UsageError
 from orchestrator.plan.estimate import estimate_workload
 from orchestrator.plan.inputs import GivenInput, declared_inputs
@@ -30,50 +31,38 @@ from orchestrator.plan.tally import Tally
 from orchestrator.plan.workload import Workload
 from orchestrator.store import StoredTexts
 
+NO_REQUEST = 'there is no request; write it in quotes: orchestrate {} "Compare three ways to store logs"'
+
 NAME_WORDS = 5
 NAME_CHARS = 40
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanOptions:
-    """What is planned, and with what."""
-
-    request: str
-    inputs: tuple[str, ...]
-    texts: tuple[str, ...]
-    root: Path | None
-    fresh: bool
-
-
-def write_plan(options: PlanOptions, watch: WatchOptions, *, commands: Sequence[str]) -> int:
+def write_plan(request: str, options: GivenOptions, watch: WatchOptions, *, commands: Sequence[str]) -> int:
     """Have a request planned, and write the plan for review. Returns the exit code.
 
     Raises `UsageError` when the file is there already, before anything is paid.
     """
-    file = None if is_words(options.request) else existing_plan(Path(options.request), commands=commands)
+    file = _file_of(request, commands=commands)
     inputs = given_inputs(options.inputs, options.texts)
     if file is None:
-        name = name_of(options.request)
+        name = name_of(request)
         target = _target(watch.output, folder=Path(), name=name)
     else:
-        with _known(watch) as known:
-            request = load_plan(file, inputs=inputs, root=options.root, request_alone=True, texts=known)
-        if not request.to_be_planned:
-            raise UsageError(f"{file} has chunks already, so there is nothing to plan; `orchestrate {file}` runs it")
+        workload = _to_plan(file, inputs, options, watch)
         name = None
-        target = _target(watch.output, folder=file.parent, name=request.name)
+        target = _target(watch.output, folder=file.parent, name=workload.name)
         if target is not None:
-            _require_same_paths(request, target, inputs, root=options.root)
+            _require_same_paths(workload, target, inputs, root=options.root)
 
     async def start(session: Session) -> PlanningResult:
         given: Any = dict(session.options(watch, claude=claude_path(watch.claude)).items())
         for unused in ("output", "force"):
             given.pop(unused)
         return await aplan_request(
-            file or options.request, **given, inputs=inputs, name=name, fresh=options.fresh, root=options.root
+            file or request, **given, inputs=inputs, name=name, fresh=options.fresh, root=options.root
         )
 
-    result = watch_all(watch, start, again=shlex.join(["orchestrate", *sys.argv[1:]]))
+    result = watch_all(watch, start, again=typed_command())
     if result.plan is None:
         print_error(
             "\n".join(["the planner gave no plan that can be run:", *(f"  {each}" for each in result.problems)])
@@ -91,25 +80,76 @@ def write_plan(options: PlanOptions, watch: WatchOptions, *, commands: Sequence[
     return 0
 
 
-def ask(request: str, files: Sequence[Path], options: PlanOptions, watch: WatchOptions) -> int:
+def forecast_planning(
+    request: str, options: GivenOptions, watch: WatchOptions, dry_run: DryRunOptions, *, commands: Sequence[str]
+) -> None:
+    """Print what planning a request would take, or, when it was planned before, what running the plan would."""
+    form = form_of(dry_run)
+    file = _file_of(request, commands=commands)
+    inputs = given_inputs(options.inputs, options.texts)
+    if file is not None:
+        _to_plan(file, inputs, options, watch)
+    plan = file or _plan_of(request, inputs)
+    forecast(plan, {"inputs": inputs, "root": options.root, "fresh": options.fresh}, watch, form)
+
+
+def ask(request: str, files: Sequence[Path], options: RunOptions, watch: WatchOptions) -> int:
     """Plan a request in words, and run the plan, in one go. Returns the exit code."""
+    plan, asked = _asked(request, files, options)
+    return run_and_watch(plan, asked, watch, command=lambda _: typed_command(without="--sample"))
+
+
+def forecast_asking(
+    request: str, files: Sequence[Path], options: RunOptions, watch: WatchOptions, dry_run: DryRunOptions
+) -> None:
+    """Print what `ask` would do, as far as it is known."""
+    form = form_of(dry_run)
+    plan, asked = _asked(request, files, options)
+    forecast(plan, asked, watch, form)
+
+
+def typed_command(*, without: str = "") -> str:
+    """The command that was typed, for a shell; `without` is an option that is left out with its value."""
+    words, skip = list[str](), False
+    for word in sys.argv[1:]:
+        if not skip and (not without or word.partition("=")[0] != without):
+            words.append(word)
+        skip = not skip and bool(without) and word == without
+    return shlex.join(["orchestrate", *words])
+
+
+def _asked(request: str, files: Sequence[Path], options: RunOptions) -> tuple[dict[str, Any], ApiOptions]:
+    """The plan that a request in words is, and what of it is asked. Raises `UsageError` when it is no request."""
     if not request.strip():
-        raise UsageError('there is no request; write it in quotes: orchestrate ask "Explain this contract" lease.md')
-    inputs = with_files(files, given_inputs(options.inputs, options.texts))
-    plan = {"name": name_of(request), "request": request, "inputs": declared_inputs(inputs)}
-
-    async def start(session: Session) -> RunResult:
-        return await arun_plan(
-            plan,
-            **session.options(watch, claude=claude_path(watch.claude)),
-            default_output=True,
-            inputs=inputs,
-            root=options.root,
-            fresh=options.fresh,
-            on_planned=session.show_planned,
+        raise UsageError(NO_REQUEST.format("ask"))
+    if len(request.split()) == 1 and Path(request).exists():
+        named = shlex.join([request, *map(str, files)])
+        raise UsageError(
+            f"{request} is there as a file, and no request: say first what is wanted, in quotes, such as "
+            f'orchestrate ask "Explain this" {named}'
         )
+    inputs = with_files(files, given_inputs(options.inputs, options.texts))
+    return _plan_of(request, inputs), chosen(options, inputs)
 
-    return watch_result(watch, start)
+
+def _plan_of(request: str, inputs: Mapping[str, GivenInput]) -> dict[str, Any]:
+    return {"name": name_of(request), "request": request, "inputs": declared_inputs(inputs)}
+
+
+def _file_of(request: str, *, commands: Sequence[str]) -> Path | None:
+    """The plan file that is meant; None for a request in words. Raises `UsageError` when there is neither."""
+    if not request.strip():
+        raise UsageError(NO_REQUEST.format("plan"))
+    return None if is_words(request) else existing_plan(Path(request), commands=commands)
+
+
+def _to_plan(file: Path, inputs: Mapping[str, GivenInput], options: GivenOptions, watch: WatchOptions) -> Workload:
+    """The request of a plan file. Raises `UsageError` when there is nothing to plan, and `PlanError`."""
+    with _known(watch) as known:
+        workload = load_plan(file, inputs=inputs, root=options.root, request_alone=True, texts=known)
+    if not workload.to_be_planned:
+        raise UsageError(f"{file} has chunks already, so there is nothing to plan; `orchestrate {file}` runs it")
+    return workload
 
 
 def is_words(request: str) -> bool:
@@ -180,7 +220,7 @@ def _known(watch: WatchOptions) -> Generator[Texts]:
 def _told(
     result: PlanningResult,
     target: Path,
-    options: PlanOptions,
+    options: GivenOptions,
     inputs: Mapping[str, GivenInput],
     watch: WatchOptions,
 ) -> list[str]:
@@ -192,7 +232,7 @@ def _told(
         record = plan_record(workload, estimate, here=Path.cwd(), tally=tally)
     words = ["orchestrate", str(target)]
     for flag, pairs in (("--input", options.inputs), ("--set", options.texts)):
-        words += [word for pair in pairs for word in (flag, pair)]
+        words += [word for pair in pairs or () for word in (flag, pair)]
     words += ["--root", str(options.root)] if options.root else []
     estimated = [line for line in plan_lines(record) if line.startswith(("estimate", "warning"))]
     return [*planned_lines(result), *estimated, f"Wrote {target}. To run it: {shlex.join(words)}"]

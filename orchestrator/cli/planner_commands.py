@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,21 +10,12 @@ import typer
 
 from orchestrator.cli.layout import examples
 from orchestrator.cli.options import (
-    ClaudeOption,
-    ConcurrencyOption,
-    ForceOption,
-    FreshOption,
-    InputOption,
-    MaxCostOption,
-    OutputOption,
-    ProgressMode,
-    ProgressOption,
-    RootOption,
-    RunnerOption,
-    SetOption,
-    StoreOption,
-    WaitOption,
-    YesOption,
+    CallOptions,
+    DryRunOptions,
+    GivenOptions,
+    RunOptions,
+    WatchOptions,
+    with_groups,
 )
 
 RequestArgument = Annotated[
@@ -52,79 +44,41 @@ EXAMPLES = {
 }
 
 
+@with_groups
 def plan(
     context: typer.Context,
     request: RequestArgument,
-    runner: RunnerOption = None,
-    claude: ClaudeOption = None,
+    calls: CallOptions,
+    options: GivenOptions,
+    dry_run: DryRunOptions,
     output: PlanFileOption = None,
-    inputs: InputOption = None,
-    texts: SetOption = None,
-    root: RootOption = None,
-    progress: ProgressOption = ProgressMode.AUTO,
-    store: StoreOption = None,
-    fresh: FreshOption = False,
-    max_cost: MaxCostOption = None,
-    wait: WaitOption = None,
-    yes: YesOption = False,
 ) -> None:
     """Have the model plan a request, and write the plan for review. Nothing of it is run."""
-    from orchestrator.cli.plan import PlanOptions, write_plan
-    from orchestrator.cli.run import WatchOptions
+    from orchestrator.cli.plan import forecast_planning, write_plan
 
-    options = PlanOptions(request=request, inputs=tuple(inputs or ()), texts=tuple(texts or ()), root=root, fresh=fresh)
-    watch = WatchOptions(
-        runner=runner,
-        claude=claude,
-        output=output,
-        progress=progress,
-        store=store,
-        max_concurrency=None,
-        max_cost_usd=max_cost,
-        wait_for_limits=wait,
-        yes=yes,
-        force=False,
-    )
-    raise typer.Exit(write_plan(options, watch, commands=_names(context)))
+    watch = WatchOptions(**asdict(calls), output=output)
+    if dry_run.asked:
+        forecast_planning(request, options, watch, dry_run, commands=_names(context))
+    else:
+        raise typer.Exit(write_plan(request, options, watch, commands=_names(context)))
 
 
+@with_groups
 def ask(
     request: AskedArgument,
+    watch: WatchOptions,
+    options: RunOptions,
+    dry_run: DryRunOptions,
     files: FilesArgument = None,
-    runner: RunnerOption = None,
-    claude: ClaudeOption = None,
-    output: OutputOption = None,
-    inputs: InputOption = None,
-    texts: SetOption = None,
-    root: RootOption = None,
-    progress: ProgressOption = ProgressMode.AUTO,
-    store: StoreOption = None,
-    fresh: FreshOption = False,
-    max_concurrency: ConcurrencyOption = None,
-    max_cost: MaxCostOption = None,
-    wait: WaitOption = None,
-    yes: YesOption = False,
-    force: ForceOption = False,
 ) -> None:
     """Have the model plan a request, then run the plan. Asks before it spends."""
-    from orchestrator.cli.plan import PlanOptions
     from orchestrator.cli.plan import ask as plan_and_run
-    from orchestrator.cli.run import WatchOptions
+    from orchestrator.cli.plan import forecast_asking
 
-    options = PlanOptions(request=request, inputs=tuple(inputs or ()), texts=tuple(texts or ()), root=root, fresh=fresh)
-    watch = WatchOptions(
-        runner=runner,
-        claude=claude,
-        output=output,
-        progress=progress,
-        store=store,
-        max_concurrency=max_concurrency,
-        max_cost_usd=max_cost,
-        wait_for_limits=wait,
-        yes=yes,
-        force=force,
-    )
-    raise typer.Exit(plan_and_run(request, files or (), options, watch))
+    if dry_run.asked:
+        forecast_asking(request, files or (), options, watch, dry_run)
+    else:
+        raise typer.Exit(plan_and_run(request, files or (), options, watch))
 
 
 def add_planner_commands(app: typer.Typer) -> None:

@@ -16,8 +16,6 @@ OF_A_NEW_RUN = {
     "--until": " ID",
     "--redo": " ID",
     "--sample": " N",
-    "--dry-run": "",
-    "--format": " FORMAT",
 }
 """What a run is made of, with the value that each option takes: `resume` finds it as it was."""
 

@@ -5,12 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from orchestrator.api import CommonOptions, RunControl, RunResult, aresume_run, arun_plan, forecast_plan
+from orchestrator.api import (
+    CommonOptions,
+    PlanSource,
+    RunControl,
+    RunResult,
+    aresume_run,
+    arun_plan,
+    forecast_plan,
+    forecast_resume,
+)
 from orchestrator.api import RunOptions as ApiOptions
 from orchestrator.cli.asking import asker
 from orchestrator.cli.display.choose import Mode, choose_mode, make_screen
@@ -22,55 +31,21 @@ from orchestrator.cli.display.screens import Closing
 from orchestrator.cli.display.sink import Sink
 from orchestrator.cli.display.writer import JSON_STALL_S, STALL_S, Writer
 from orchestrator.cli.dry_run import print_outlook
-from orchestrator.cli.given import claude_path, environment, existing_plan, existing_store, given_inputs, store_path
+from orchestrator.cli.given import claude_path, environment, existing_store, given_inputs, store_path
 from orchestrator.cli.going_on import command_to_go_on, past_of, resume_command, whole_command
 from orchestrator.cli.interrupts import stop_on_signals
 from orchestrator.cli.loading import loading_on_stderr
-from orchestrator.cli.options import OutlookFormat, ProgressMode
+from orchestrator.cli.options import DryRunOptions, OutlookFormat, RunOptions, WatchOptions
 from orchestrator.cli.printing import print_error, print_exactly
 from orchestrator.cli.sampled import sample_lines
 from orchestrator.errors import StoreError, UsageError
 from orchestrator.plan.inputs import GivenInput
-from orchestrator.store import open_store
+from orchestrator.store import RunRecord, open_store
 
 STDOUT, STDERR = 1, 2
 
 NO_FILE = "-"
 """As an output: the result goes to stdout."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunOptions:
-    """What is run."""
-
-    plan: Path
-    inputs: tuple[str, ...]
-    texts: tuple[str, ...]
-    root: Path | None
-    fresh: bool
-    only: tuple[str, ...]
-    until: tuple[str, ...]
-    redo: tuple[str, ...]
-    sample: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WatchOptions:
-    """By whom, where to, within which bounds, and how it is shown.
-
-    None leaves a thing as the plan, or the run that is resumed, has it.
-    """
-
-    runner: str | None
-    claude: Path | None
-    output: str | None
-    progress: ProgressMode
-    store: Path | None
-    max_concurrency: int | None
-    max_cost_usd: float | None
-    wait_for_limits: bool | None
-    yes: bool
-    force: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,19 +103,28 @@ T = TypeVar("T")
 
 _Start = Callable[[Session], Awaitable[RunResult]]
 _Report = Callable[[RunResult], list[str]]
+_Command = Callable[[RunRecord], str]
 
 
-def run_plan_file(options: RunOptions, watch: WatchOptions, *, commands: Sequence[str]) -> int:
+def run_plan_file(plan: Path, options: RunOptions, watch: WatchOptions) -> int:
     """Run a plan and show it. Returns the exit code."""
-    plan = existing_plan(options.plan, commands=commands)
-    inputs = given_inputs(options.inputs, options.texts)
 
-    chosen = _chosen(options, inputs)
+    def command(record: RunRecord) -> str:
+        return whole_command(record, output=watch.output, store=watch.store, here=Path.cwd())
+
+    return run_and_watch(plan, chosen(options, given_inputs(options.inputs, options.texts)), watch, command=command)
+
+
+def run_and_watch(plan: PlanSource, asked: ApiOptions, watch: WatchOptions, *, command: _Command) -> int:
+    """Run what is asked and show it; after a sample say what the whole takes. Returns the exit code.
+
+    `command` is the command for the whole, by the record of the run of a sample.
+    """
 
     async def start(session: Session) -> RunResult:
         given = session.options(watch, claude=claude_path(watch.claude))
-        asked: ApiOptions = {**chosen, **given, "default_output": True, "on_planned": session.show_planned}
-        return await arun_plan(plan, **asked)
+        more: ApiOptions = {"default_output": True, "on_planned": session.show_planned}
+        return await arun_plan(plan, **{**asked, **given, **more})
 
     def report(result: RunResult) -> list[str]:
         record = open_store(store_path(watch.store)).run(result.run_id)
@@ -148,37 +132,50 @@ def run_plan_file(options: RunOptions, watch: WatchOptions, *, commands: Sequenc
             return []
         # The command that is named reuses what the sample was asked anew for.
         whole: ApiOptions = {"sample": None, "fresh": False, "redo": ()}
-        asked: ApiOptions = {**chosen, **_forecast_options(watch), **whole}
-        command = whole_command(record, output=watch.output, store=watch.store, here=Path.cwd())
-        return sample_lines(result, forecast_plan(plan, **asked), command=command)
+        outlook = forecast_plan(plan, **{**asked, **_forecast_options(watch), **whole})
+        return sample_lines(result, outlook, command=command(record))
 
-    return watch_result(watch, start, report if options.sample else None)
+    return watch_result(watch, start, report if asked.get("sample") else None)
 
 
-def forecast_plan_file(
-    options: RunOptions, watch: WatchOptions, *, form: OutlookFormat | None, dry_run: bool, commands: Sequence[str]
-) -> None:
-    """Print what `run_plan_file` would do; nothing is started, and nothing is written."""
-    if not dry_run:
-        raise UsageError("--format goes with --dry-run")
-    plan = existing_plan(options.plan, commands=commands)
-    chosen = _chosen(options, given_inputs(options.inputs, options.texts))
-    asked: ApiOptions = {**chosen, **_forecast_options(watch)}
+def print_forecast(plan: PlanSource, options: RunOptions, watch: WatchOptions, dry_run: DryRunOptions) -> None:
+    """Print what running a plan would do; nothing is started, and nothing is written."""
+    form = form_of(dry_run)
+    forecast(plan, chosen(options, given_inputs(options.inputs, options.texts)), watch, form)
+
+
+def forecast(plan: PlanSource, asked: ApiOptions, watch: WatchOptions, form: OutlookFormat) -> None:
+    """Print the outlook of what is asked."""
     with loading_on_stderr(watch.progress, environment=environment()) as on_loading:
-        asked["on_loading"] = on_loading
-        found = forecast_plan(plan, **asked)
-    print_outlook(found, form=form or OutlookFormat.TEXT)
+        found = forecast_plan(plan, **{**asked, **_forecast_options(watch), "on_loading": on_loading})
+    print_outlook(found, form=form)
 
 
-def _chosen(options: RunOptions, inputs: dict[str, GivenInput]) -> ApiOptions:
+def print_what_is_left(run_id: str, watch: WatchOptions, dry_run: DryRunOptions) -> None:
+    """Print what resuming a run would do; nothing is started, and nothing is written."""
+    form = form_of(dry_run)
+    run_id = open_store(existing_store(watch.store, run=run_id)).resolve(run_id)
+    with loading_on_stderr(watch.progress, environment=environment()) as on_loading:
+        found = forecast_resume(run_id, **{**_forecast_options(watch), "on_loading": on_loading})
+    print_outlook(found, form=form)
+
+
+def form_of(dry_run: DryRunOptions) -> OutlookFormat:
+    """How a dry run is told. Raises `UsageError` when none was asked for."""
+    if not dry_run.dry_run:
+        raise UsageError("--format goes with --dry-run")
+    return dry_run.form or OutlookFormat.TEXT
+
+
+def chosen(options: RunOptions, inputs: dict[str, GivenInput]) -> ApiOptions:
     """What is run, in the words of the API."""
     return {
         "inputs": inputs,
         "root": options.root,
         "fresh": options.fresh,
-        "only": options.only,
-        "until": options.until,
-        "redo": options.redo,
+        "only": tuple(options.only or ()),
+        "until": tuple(options.until or ()),
+        "redo": tuple(options.redo or ()),
         "sample": options.sample,
     }
 

@@ -47,6 +47,7 @@ def status_record(run: RunRecord, chunks: Sequence[ChunkRecord], *, live: bool, 
         "total": len(chunks),
         "counts": dict(Counter(shown_status(chunk, live=live) for chunk in chunks)),
         "result_path": run.result_path,
+        "planned_by": run.options.get("planned_by"),
         "options": dict(run.options),
         "next_command": next_command,
         "chunks": [asdict(chunk) | {"shown_status": shown_status(chunk, live=live)} for chunk in chunks],
@@ -61,6 +62,8 @@ def status_lines(record: dict[str, Any]) -> list[str]:
     counts = [f"{record['counts'][status]} {status}" for status in _IN_ORDER if record["counts"].get(status)]
     lines = [DOT.join(head), f"{count(record['total'], 'chunk')}: {', '.join(counts)}"]
     lines += _chunk_lines(record["chunks"])
+    if planner := record["planned_by"]:
+        lines.append(f"planned by: run {planner['run_id']}{DOT}{money(planner['cost_usd'])}")
     if record["result_path"]:
         lines.append(f"result: {one_line(record['result_path'], limit=4096)}")
     if record["next_command"]:

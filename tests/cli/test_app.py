@@ -55,7 +55,7 @@ def test_meant() -> None:
 @pytest.mark.parametrize(
     ("words", "part"),
     [
-        (["resume", "last", "--dry-run"], "`orchestrate PLAN --dry-run`"),
+        (["resume", "last", "--only", "a"], "`orchestrate PLAN --only ID`"),
         (["resume", "last", "--sample=3"], "`orchestrate PLAN --sample N`"),
         (["run", "p.yaml", "--allow-tools", "Read"], "--allow-tools is not in this version yet"),
         (["resume", "last", "--redo", "a"], "`orchestrate PLAN --redo ID`"),

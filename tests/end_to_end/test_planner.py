@@ -76,6 +76,37 @@ def test_a_good_plan(cli: Command, standin_api: StandInApi) -> None:
     assert "Rights and duties can be explained apart." in done.stderr
 
 
+def test_the_result_has_a_place_before_the_planner_is_paid(cli: Command, standin_api: StandInApi) -> None:
+    """A file of somebody's own, or a folder that is not there, is refused while nothing was asked."""
+    standin_api.when(PLANNER, structured(GOOD))
+    (cli.folder / "out.md").write_text("mine")
+    for place in ("out.md", "nodir/x.md"):
+        done = cli.run("ask", REQUEST, "lease.md", "-o", place, "--max-cost", "1")
+        assert (done.exit_code, done.stdout) == (2, "")
+    assert standin_api.requests == []
+    assert (cli.folder / "out.md").read_text() == "mine"
+    assert cli.run("ask", REQUEST, "lease.md", "-o", "out.md", "--force", "--max-cost", "1").exit_code == 0
+    assert (cli.folder / "out.md").read_text() == "The rights.\n\nThe duties."
+
+
+def test_answers_far_dearer_than_foreseen_keep_to_the_limit(cli: Command, standin_api: StandInApi) -> None:
+    """Twenty pieces on a fresh store, four at once, each many times dearer than estimated: the limit is exceeded by
+    less than what one more of them costs.
+    """
+    (cli.folder / "rows.csv").write_text("id,text\n" + "".join(f"{at},Row {at}\n" for at in range(20)))
+    (cli.folder / "rows.yaml").write_text(
+        "model: sonnet\ninputs: {rows: {rows: rows.csv, key: id}}\n"
+        "chunks: [{id: row, complexity: simple, for_each: {input: rows}, prompt: 'CHUNK-ROW {{ item.row.text }}'}]\n"
+    )
+    standin_api.when("CHUNK-ROW", lambda request: answer("Dear.", input_tokens=100, output_tokens=40_000, delay_s=0.2))
+    done = cli.run("rows.yaml", "--max-cost", "1", "-j", "4", "--progress", "json")
+    assert done.exit_code == 4, done.stderr
+    *_, finished = done.events
+    each = finished["cost_usd"] / finished["succeeded"]
+    assert each > 0.5
+    assert 1.0 <= finished["cost_usd"] < 1.0 + each
+
+
 def test_single_says_why(cli: Command, standin_api: StandInApi) -> None:
     """A planner that says not to split is believed: one call with the request and the file, and the reason is told."""
     standin_api.when(PLANNER, structured({"strategy": "single", "reason": "It is one page.", "chunks": []}))
@@ -138,6 +169,7 @@ def test_prose_to_the_end(cli: Command, standin_api: StandInApi) -> None:
     assert done.exit_code == 1
     assert done.ids("chunk_failed") == ["plan"]
     assert "structured output" in done.stderr
+    assert "prompt" not in done.stderr, "nobody but us wrote it"
     assert standin_api.requests_for("CHUNK-") == []
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -28,6 +28,9 @@ from orchestrator import (
     run_plan,
 )
 from orchestrator.events import RunEstimated, RunStarted
+from orchestrator.plan.load import load_plan
+from orchestrator.plan.loading import Texts
+from orchestrator.store import StoredTexts
 from tests.engine.test_planner import GOOD, GROUPED
 
 TWO = {
@@ -289,6 +292,26 @@ def test_several_files_by_name(tmp_path: Path) -> None:
     assert run_plan(result.raise_for_failure().plan, inputs={"notes": files}, **options).status == "complete"
     _, *asked_for = [request.prompt for request in runner.requests]
     assert asked_for == ["Look.\n\nOf notes, a.md:\n\nText of a.", "Look.\n\nOf notes, b.md:\n\nText of b."]
+
+
+def test_a_planned_text_is_not_split_again(tmp_path: Path) -> None:
+    """What planning found out about a text is kept when nothing is run: loading the plan finds it."""
+
+    class Watching(StoredTexts):
+        kept: ClassVar[list[str]] = []
+
+        def keep(self, values: Mapping[str, str]) -> None:
+            self.kept += values
+
+    options: dict[str, Any] = {"store": tmp_path / "s.db", "base_dir": tmp_path, "runner": planner(GROUPED)}
+    inputs = {"lease": {"text": "# One\n\nPay.\n" * 200}, "law": {"text": "Rent."}, "cities": ["Ulm", "Ems"]}
+    result = plan_request({"request": "Explain.", "inputs": inputs}, **options)
+    known = Watching(tmp_path / "s.db")
+    assert result.plan is not None
+    assert "clause" in load_plan(result.plan, base_dir=tmp_path, texts=Texts(cache=known)).groups
+    assert known.kept == []
+    load_plan(result.plan, base_dir=tmp_path, texts=Texts(cache=Watching(tmp_path / "other.db")))
+    assert known.kept != [], "a store that knows nothing is told"
 
 
 def test_planning_alone_that_fails(tmp_path: Path) -> None:
