@@ -102,13 +102,22 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
         _ensure_tables(connection, path, create=create)
     except sqlite3.Error as error:
         connection.close()
-        raise StoreError(
-            f"cannot use the store {path}: {error}; move the file away or name another one with --store"
-        ) from error
+        what = remedy(error, otherwise="move the file away")
+        raise StoreError(f"cannot use the store {path}: {error}; {what} or name another one with --store") from error
     except StoreError:
         connection.close()
         raise
     return connection
+
+
+def remedy(error: Exception, *, otherwise: str) -> str:
+    """What to do about a store that cannot be used, by what SQLite says of it."""
+    said = str(error)
+    if "readonly" in said:
+        return "make the file and its folder writable"
+    if "locked" in said:
+        return "wait until no other process writes to it"
+    return "free space there" if "full" in said or "I/O" in said else otherwise
 
 
 def _ensure_tables(connection: sqlite3.Connection, path: Path, *, create: bool) -> None:
@@ -131,7 +140,9 @@ def _in_transaction(connection: sqlite3.Connection, change: Callable[[], None]) 
         change()
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        # SQLite itself takes a transaction back when the disk is full.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
         raise
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import StoreError
-from orchestrator.store.schema import connect
+from orchestrator.store.schema import connect, remedy
 
 Connection = sqlite3.Connection
 """What a job of the store gets to work with; others need not know which database it is."""
@@ -40,6 +40,7 @@ class StoreThread:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._has_committed = False
         self._connection = connect(path, create=True)
         self._thread = threading.Thread(target=self._serve, name="orchestrate-store", daemon=True)
         self._thread.start()
@@ -88,11 +89,8 @@ class StoreThread:
                 raise
         except Exception as error:
             # Whatever a job stumbles over, those who wait for it have to be told, and the thread has to live on.
-            return StoreError(f"cannot write to the store {self._path}: {error}; {_remedy(error)}, then resume the run")
+            again = "then resume the run" if self._has_committed else "then try again"
+            what = remedy(error, otherwise="put that right")
+            return StoreError(f"cannot write to the store {self._path}: {error}; {what}, {again}")
+        self._has_committed = True
         return None
-
-
-def _remedy(error: Exception) -> str:
-    if "readonly" in str(error):
-        return "make the file and its folder writable"
-    return "free space there" if "full" in str(error) or "I/O" in str(error) else "put that right"

@@ -66,3 +66,19 @@ def test_input_from_a_closed_stdin(folder: Path) -> None:
     assert done.returncode == 2
     assert "the input 'topic' wants stdin, which is closed" in done.stderr
     assert done.stdout == ""
+
+
+def test_new_store_on_a_full_disk(folder: Path) -> None:
+    """A disk that takes no store is told as such: nothing there is to be moved away."""
+    limit = f"ulimit -f 20; PYTHONDONTWRITEBYTECODE=1 exec {shlex.join(command('plan.yaml', *AT_ONCE))}"
+    done = subprocess.run(
+        ["sh", "-c", limit],
+        cwd=folder,
+        env=environment(folder),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert "store.db: disk I/O error; free space there or name another one with --store" in done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import queue
 import sqlite3
 import stat
 import subprocess
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import StoreError, StoreLockedError, StoreVersionError, UnknownRunError
-from orchestrator.store import AnswerRecord, ChunkRecord, RunRecord, Store, Writes, open_store
+from orchestrator.store import AnswerRecord, ChunkRecord, Connection, RunRecord, Store, Writes, open_store
 from orchestrator.store.reads import find_answer
 from orchestrator.store.thread import Work
 
@@ -260,3 +261,24 @@ def test_a_full_store_is_an_error_and_keeps_what_was_committed(tmp_path: Path) -
     with pytest.raises(StoreError, match="free space"):
         do(store, lambda connection: connection.execute("PRAGMA max_page_count = 1"), *map(job, range(1, 40)))
     assert len(store.ask(lambda connection: connection.execute("SELECT seq FROM events").fetchall())) >= 1
+
+
+def test_who_has_stored_nothing_yet_is_not_told_to_resume(tmp_path: Path) -> None:
+    """Before the first commit there may be no run that could be resumed."""
+
+    def fill(connection: Connection) -> None:
+        connection.execute("PRAGMA max_page_count = 1")
+        _full_disk_jobs()(2)(connection)
+
+    store = open_store(tmp_path / "store.db", create=True)
+    with pytest.raises(StoreError, match="free space there, then try again"):
+        do(store, fill)
+    thread = store.start_thread()
+    ended: queue.SimpleQueue[StoreError | None] = queue.SimpleQueue()
+    try:
+        for work in (_full_disk_jobs()(1), fill):
+            thread.submit(work, lambda _, error: ended.put(error))
+            error = ended.get(timeout=30)
+        assert str(error).endswith("free space there, then resume the run")
+    finally:
+        thread.close()
