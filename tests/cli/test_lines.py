@@ -226,10 +226,20 @@ def test_end_of_a_stopped_run() -> None:
 def test_many_problems_are_cut_short() -> None:
     """A thousand failures do not bury the next command."""
     end = stories.finished("failed", failed=1000)
-    view = stories.folded(RUN, *(stories.failed(f"c{number}") for number in range(1000)), end)
+    view = stories.folded(RUN, *(stories.failed(f"c{number}", message=f"no {number}") for number in range(1000)), end)
     lines = problem_lines(view, next_command="orchestrate resume r1")
     assert len(lines) == 22
     assert lines[-2] == "  … and 980 more: orchestrate status r1"
+
+
+def test_what_failed_alike_is_told_once() -> None:
+    """Chunks that share a reason share a line."""
+    end = stories.finished("failed", failed=8)
+    failures = [stories.failed(f"c{number}") for number in range(7)]
+    view = stories.folded(RUN, *failures, stories.failed("other", message="no"), end)
+    lines = problem_lines(view, next_command="orchestrate resume r1")
+    assert lines[0].startswith("  c0, c1, c2, c3, c4 and 2 more: failed (refusal): ")
+    assert lines[1:] == ["  other: failed (refusal): no", "to go on: orchestrate resume r1"]
 
 
 def test_success_has_no_problems() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import datetime
 
 from orchestrator.cli.display.allowance import windows_fact
@@ -29,6 +30,9 @@ from orchestrator.events import (
 
 DOT = " · "
 SPEED_UP_WORTH_TELLING = 1.2
+NAMES_SHOWN = 5
+"""Chunks that one reason names before it only counts."""
+
 PROBLEMS_SHOWN = 20
 
 
@@ -203,11 +207,19 @@ def is_success(event: RunFinished) -> bool:
     return event.status == "complete" and not event.reason
 
 
+def _names(ids: Sequence[str]) -> str:
+    more = f" and {len(ids) - NAMES_SHOWN:,} more" if len(ids) > NAMES_SHOWN else ""
+    return ", ".join(ids[:NAMES_SHOWN]) + more
+
+
 def problem_lines(view: RunView, *, next_command: str) -> list[str]:
-    """After anything but success: each failed or skipped chunk with its reason, and what to type next."""
+    """After anything but success: the failed and skipped chunks by their reasons, and what to type next."""
     if view.finished is None or is_success(view.finished):
         return []
-    problems = [f"{one_line(chunk_id)}: {one_line(reason, limit=600)}" for chunk_id, reason in view.problems]
+    by_reason: dict[str, list[str]] = {}
+    for chunk_id, reason in view.problems:
+        by_reason.setdefault(reason, []).append(one_line(chunk_id))
+    problems = [f"{_names(ids)}: {one_line(reason, limit=600)}" for reason, ids in by_reason.items()]
     if view.reviewed is not None and not view.reviewed.repairs:
         problems += [f"not put right: {one_line(problem, limit=600)}" for problem in view.reviewed.problems]
     problems += [one_line(problem, limit=600) for problem in (view.stitched.problems if view.stitched else ())]
