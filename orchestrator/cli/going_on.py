@@ -6,11 +6,12 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
 from typing import Any
 
-from orchestrator.events import RunEstimated
+from orchestrator.events import RunEstimated, RunFinished, RunResumed, RunStarted
 from orchestrator.store import AttemptRecord, ChunkRecord, RunRecord, Store
 
 LONGEST_TEXT_CHARS = 200
@@ -24,23 +25,36 @@ _NOT_WRITTEN = "cannot write "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Past:
-    """What is stored of a run. `estimate` is its latest `run_estimated` event, if it came that far."""
+    """What is stored of a run. `estimate` is its latest `run_estimated` event, if it came that far.
+
+    `unclosed_s` is how long its latest process told of itself, when that has not ended, or was killed.
+    """
 
     run: RunRecord
     chunks: Sequence[ChunkRecord]
     attempts: Sequence[AttemptRecord]
     estimate: Mapping[str, Any] | None
+    unclosed_s: float = 0.0
 
 
 def past_of(store: Store, run_id: str) -> Past:
     """All that `command_to_go_on` looks at. Raises `UnknownRunError` or `StoreError`."""
-    estimates = [event for event in store.events(run_id) if event["type"] == RunEstimated.type]
+    events = store.events(run_id)
+    estimates = [event for event in events if event["type"] == RunEstimated.type]
     return Past(
         run=store.run(run_id),
         chunks=store.chunks(run_id),
         attempts=store.attempts(run_id),
         estimate=estimates[-1] if estimates else None,
+        unclosed_s=_unclosed_s(events),
     )
+
+
+def _unclosed_s(events: Sequence[Mapping[str, Any]]) -> float:
+    begun = [event["at"] for event in events if event["type"] in (RunStarted.type, RunResumed.type)]
+    if not begun or events[-1]["type"] == RunFinished.type:
+        return 0.0
+    return (datetime.fromisoformat(events[-1]["at"]) - datetime.fromisoformat(begun[-1])).total_seconds()
 
 
 def command_to_go_on(past: Past, *, store: Path | None, here: Path) -> str:

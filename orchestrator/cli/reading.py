@@ -26,7 +26,7 @@ def print_status(run: str, *, store: Path | None, as_json: bool) -> None:
     live = opened.is_held(run_id)
     past = past_of(opened, run_id)
     command = "" if live else command_to_go_on(past, store=store, here=Path.cwd())
-    shown = status_record(past.run, past.chunks, live=live, next_command=command)
+    shown = status_record(past.run, past.chunks, live=live, next_command=command, unclosed_s=past.unclosed_s)
     if as_json:
         print_json(shown)
     else:

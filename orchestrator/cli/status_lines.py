@@ -31,19 +31,27 @@ def run_state(run: RunRecord, *, live: bool) -> str:
     return "interrupted" if run.state == "running" and not live else run.state
 
 
-def status_record(run: RunRecord, chunks: Sequence[ChunkRecord], *, live: bool, next_command: str) -> dict[str, Any]:
-    """Everything `status --json` prints. `next_command` is empty when there is nothing to go on with."""
+def status_record(
+    run: RunRecord, chunks: Sequence[ChunkRecord], *, live: bool, next_command: str, unclosed_s: float = 0.0
+) -> dict[str, Any]:
+    """Everything `status --json` prints. `next_command` is empty when there is nothing to go on with.
+
+    `unclosed_s` is how long a process has run that has not stored it itself; `lost_calls` counts what was under way
+    when it was killed.
+    """
+    state = run_state(run, live=live)
     return {
         "run_id": run.run_id,
         "name": run.name,
-        "state": run_state(run, live=live),
+        "state": state,
         "reason": run.reason,
         "live": live,
         "plan_path": run.plan_path,
         "created_at": run.created_at,
         "updated_at": run.updated_at,
-        "elapsed_s": run.elapsed_s,
+        "elapsed_s": round(run.elapsed_s + unclosed_s, 3),
         "cost_usd": round(sum(chunk.cost_usd for chunk in chunks if not chunk.reused_from), 6),
+        "lost_calls": sum(chunk.status == "running" for chunk in chunks) if state == "interrupted" else 0,
         "total": len(chunks),
         "counts": dict(Counter(shown_status(chunk, live=live) for chunk in chunks)),
         "result_path": run.result_path,
@@ -61,6 +69,9 @@ def status_lines(record: dict[str, Any]) -> list[str]:
     head += [_local(record["created_at"]), duration(record["elapsed_s"]), money(record["cost_usd"])]
     counts = [f"{record['counts'][status]} {status}" for status in _IN_ORDER if record["counts"].get(status)]
     lines = [DOT.join(head), f"{count(record['total'], 'chunk')}: {', '.join(counts)}"]
+    if record["lost_calls"] and not record["options"]["runner"].startswith("simulated"):
+        were = "calls were" if record["lost_calls"] > 1 else "call was"
+        lines.append(f"{record['lost_calls']} {were} under way when its process ended, and may have been paid")
     lines += _chunk_lines(record["chunks"])
     if planner := record["planned_by"]:
         lines.append(f"planned by: run {planner['run_id']}{DOT}{money(planner['cost_usd'])}")

@@ -199,6 +199,19 @@ def test_output_that_is_not_ours(folder: Path) -> None:
     assert orchestrate("plan.yaml", *AT_ONCE, "-o", "mine.md", "--force", cwd=folder).returncode == 0
 
 
+def test_status_after_a_kill(folder: Path) -> None:
+    """The time until the last thing that was told counts, and what was under way is counted."""
+    with start(folder, *SLOW, "--store", "s.db") as child:
+        read_until(child, "[1/3] ")
+        wait_for_start(folder, "why", store="s.db")
+        child.kill()
+        child.wait(timeout=60)
+    record = json.loads(orchestrate("status", "--store", "s.db", "--json", cwd=folder).stdout)
+    assert record["state"] == "interrupted"
+    assert record["elapsed_s"] >= 1
+    assert 1 <= record["lost_calls"] <= 2
+
+
 def test_first_ctrl_c_finishes_what_runs(folder: Path) -> None:
     """The first Ctrl-C lets running chunks finish and says so; exit 130, and the command to go on works."""
     with start(folder, *SLOW, "-j", "1", "--store", "s.db") as child:

@@ -82,3 +82,14 @@ def test_reason_of_a_stop_is_shown() -> None:
     """A stopped run says why."""
     record = status_record(replace(RUN, state="stopped", reason="cost limit"), [], live=False, next_command="")
     assert " · stopped (cost limit) · " in status_lines(record)[0]
+
+
+def test_what_a_kill_may_have_cost_is_told() -> None:
+    """Calls under way have told no cost yet: the sum is not the whole; nor is the stored time."""
+    run = replace(RUN, state="running", elapsed_s=10.0)
+    record = status_record(run, CHUNKS, live=False, next_command="", unclosed_s=2.5)
+    assert (record["lost_calls"], record["elapsed_s"]) == (1, 12.5)
+    assert status_lines(record)[2] == "1 call was under way when its process ended, and may have been paid"
+    free = status_record(replace(run, options={"runner": "simulated"}), CHUNKS, live=False, next_command="")
+    assert not any("may have been paid" in line for line in status_lines(free))
+    assert status_record(run, CHUNKS, live=True, next_command="")["lost_calls"] == 0
