@@ -24,11 +24,12 @@ MAX_FUNCTION_LINES = 60
 MAX_TEXT_WORDS = 80
 VAGUE_NAMES = {"util", "utils", "helper", "helpers", "common", "misc", "types"}
 
-LEAVES = ("errors", "events", "prompt_texts")
+LEAVES = ("errors", "events", "prompt_texts", "redaction")
 ALLOWED: dict[str, tuple[str, ...]] = {
     "errors": (),
     "events": (),
     "prompt_texts": ("errors",),
+    "redaction": (),
     "plan": LEAVES,
     "runners": LEAVES,
     "store": LEAVES,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import cast
 
 from orchestrator.engine.clock import Clock
 from orchestrator.engine.journal import Journal
@@ -13,6 +14,7 @@ from orchestrator.engine.judging import source_of
 from orchestrator.engine.mailbox import Mailbox
 from orchestrator.events import ChunkProgressed
 from orchestrator.plan.workload import Chunk
+from orchestrator.redaction import LOOKS_ALONE
 from orchestrator.runners.base import Failure, FailureClass, Reply, Request, Runner
 
 PROGRESS_INTERVAL_S = 0.5
@@ -113,6 +115,8 @@ class Attempts:
             # A runner promises not to raise. This is a defect: it ends the run where the mailbox is read.
             self._mailbox.post(partial(_raise, error))
             return
+        if isinstance(outcome, Failure):
+            outcome = _without_secrets(outcome)
         elapsed_s = self._clock.monotonic_s() - self.of[request.chunk_id].started_s
         self._mailbox.post(partial(self._on_ended, request, outcome, elapsed_s))
 
@@ -123,6 +127,12 @@ class Attempts:
         if now - tries.told_s >= PROGRESS_INTERVAL_S:
             tries.told_s = now
             self._journal.append(ChunkProgressed, chunk_id=chunk_id, output_chars=output_chars)
+
+
+def _without_secrets(failure: Failure) -> Failure:
+    """Whoever the runner is: what is stored and told of a failure holds nothing that looks like a key."""
+    evidence = cast("Mapping[str, object]", LOOKS_ALONE.value(failure.evidence))
+    return replace(failure, message=LOOKS_ALONE.text(failure.message), evidence=evidence)
 
 
 def _raise(error: Exception) -> None:

@@ -79,12 +79,29 @@ class ApiRequest:
         return list(self.parsed.get("tools") or [])
 
     @property
+    def tool_results(self) -> list[ToolResult]:
+        """What the tools gave that the model called last, in order; empty when it called none."""
+        content = self._messages("user")[-1]["content"]
+        blocks = [] if isinstance(content, str) else [each for each in content if each["type"] == "tool_result"]
+        return [
+            ToolResult(_text_of(block.get("content") or ""), is_error=bool(block.get("is_error"))) for block in blocks
+        ]
+
+    @property
     def overhead(self) -> int:
         """Bytes of the body beyond the prompt and the system prompt; our constant first line counts as overhead."""
         return len(self.body) - _json_bytes(self.prompt) - _json_bytes(self.system)
 
     def _messages(self, role: str) -> list[dict[str, Any]]:
         return [message for message in self.parsed["messages"] if message["role"] == role]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What the CLI sends back of a tool that the model called."""
+
+    text: str
+    is_error: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +112,7 @@ class ApiResponse:
     `delta_delay_s` before each delta of `delta_chars` characters. After `cut_after_chars` characters of text the
     connection breaks. `status` other than 200 sends an error with `message`. `hang` never answers. `tool_json` is the
     JSON text with which the model calls `StructuredOutput` after its text, sent as it stands, broken or not.
+    `tool_calls` are other tools that it calls after its text, each with its input.
     """
 
     blocks: tuple[str, ...] = ()
@@ -114,6 +132,7 @@ class ApiResponse:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     hang: bool = False
     tool_json: str | None = None
+    tool_calls: tuple[tuple[str, Mapping[str, Any]], ...] = ()
 
 
 Respond = Callable[[ApiRequest], ApiResponse]
@@ -128,6 +147,12 @@ def structured(value: object, **settings: Any) -> ApiResponse:
     """A call of the structured output tool with this value; a string is sent as it stands, as broken JSON text."""
     text = value if isinstance(value, str) else json.dumps(value)
     return ApiResponse(tool_json=text, **{"stop_reason": "tool_use", **settings})
+
+
+def calls(*tools: tuple[str, Mapping[str, Any]], says: str = "", **settings: Any) -> ApiResponse:
+    """The model says something, or nothing, and calls these tools, each a name with its input."""
+    blocks = (says,) if says else ()
+    return ApiResponse(blocks=blocks, tool_calls=tools, **{"stop_reason": "tool_use", **settings})
 
 
 def error(status: int, message: str = "", **settings: Any) -> ApiResponse:
@@ -370,19 +395,22 @@ def _events(response: ApiResponse, model: str) -> Iterator[dict[str, Any] | None
             if left is not None and left <= 0:
                 yield None
         yield {"type": "content_block_stop", "index": index}
+    called = [(name, json.dumps(given)) for name, given in response.tool_calls]
     if response.tool_json is not None:
-        yield from _tool_events(response, index=len(kinds) + len(response.blocks))
+        called.append(("StructuredOutput", response.tool_json))
+    for at, (name, text) in enumerate(called):
+        index = len(kinds) + len(response.blocks) + at
+        yield from _tool_events(name, text, index=index, delta_chars=response.delta_chars)
     delta = {"stop_reason": response.stop_reason, "stop_sequence": None}
     yield {"type": "message_delta", "delta": delta, "usage": {"output_tokens": _output_tokens(response)}}
     yield {"type": "message_stop"}
 
 
-def _tool_events(response: ApiResponse, *, index: int) -> Iterator[dict[str, Any]]:
-    text = response.tool_json or ""
-    block = {"type": "tool_use", "id": f"toolu_{time.monotonic_ns():x}", "name": "StructuredOutput", "input": {}}
+def _tool_events(name: str, text: str, *, index: int, delta_chars: int) -> Iterator[dict[str, Any]]:
+    block = {"type": "tool_use", "id": f"toolu_{time.monotonic_ns():x}{index}", "name": name, "input": {}}
     yield {"type": "content_block_start", "index": index, "content_block": block}
-    for start in range(0, len(text), response.delta_chars):
-        delta = {"type": "input_json_delta", "partial_json": text[start : start + response.delta_chars]}
+    for start in range(0, len(text), delta_chars):
+        delta = {"type": "input_json_delta", "partial_json": text[start : start + delta_chars]}
         yield {"type": "content_block_delta", "index": index, "delta": delta}
     yield {"type": "content_block_stop", "index": index}
 

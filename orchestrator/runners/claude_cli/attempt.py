@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.redaction import Redactor
 from orchestrator.runners.base import FailureClass, OnProgress
 from orchestrator.runners.claude_cli.framing import LineFramer
 from orchestrator.runners.claude_cli.limits import Limit, Times, limit_of
@@ -32,7 +33,7 @@ class Attempt:
     """State of one attempt: what was heard, and when. Make one for each, and await `run` once.
 
     `on_progress` gets the characters of answer seen so far, `on_answered` is called once, when the model's first sign
-    came. `over` is set when `run` is done.
+    came. `over` is set when `run` is done. What is told of errors has gone through `redactor`.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Attempt:
         timeout_s: float,
         timing: Timing,
         starts: Starts,
+        redactor: Redactor,
         on_progress: OnProgress,
         on_answered: Callable[[], None],
     ) -> None:
@@ -58,7 +60,8 @@ class Attempt:
         self._times = Times(started=time.monotonic())
         self._result_at: float | None = None
         self._child: ChildProcess | None = None
-        self.transcript = Transcript()
+        self._redactor = redactor
+        self.transcript = Transcript(redact=redactor.text)
         self.over = asyncio.Event()
 
     def stop(self) -> None:
@@ -102,7 +105,7 @@ class Attempt:
         timeout = limit if ended_by_us and not self.transcript.results else None
         return Ending(
             exit_code=child.exit_code,
-            stderr_tail=child.stderr_tail,
+            stderr_tail=self._redactor.tail(child.stderr_tail),
             incomplete=self._framer.finish() is not None,
             ended_by_us=ended_by_us,
             timeout=timeout.error_type if timeout else None,

@@ -26,6 +26,7 @@ REMEDIES: dict[FailureClass, str] = {
     FailureClass.TOO_LONG: "Give this chunk less text, or split it into several chunks.",
     FailureClass.OUTPUT_CEILING: "Ask for a shorter answer, or split this chunk into several.",
     FailureClass.REFUSAL: "Reword what is asked, or choose another model.",
+    FailureClass.REJECTED: "Say in the prompt what the plan expects, or expect less (`expect:` in the plan).",
     FailureClass.EMPTY: "Say what has to be in the answer.",
     FailureClass.MALFORMED: "Try again, or choose another model.",
     FailureClass.CRASH: "A fresh process may work; `claude --version` shows whether the CLI runs at all.",

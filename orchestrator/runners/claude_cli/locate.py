@@ -9,11 +9,12 @@ import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
 from orchestrator.errors import RunnerUnavailableError
+from orchestrator.redaction import Redactor
 from orchestrator.runners.claude_cli.command import Features
 from orchestrator.runners.claude_cli.process import ChildProcess, Timing
 from orchestrator.runners.claude_cli.watchdog import Watchdog
@@ -108,7 +109,13 @@ def _bundled() -> Path | None:
 
 
 async def probe(
-    path: Path, *, environment: Mapping[str, str], folder: Path, watchdog: Watchdog, timing: Timing
+    path: Path,
+    *,
+    environment: Mapping[str, str],
+    folder: Path,
+    watchdog: Watchdog,
+    timing: Timing,
+    redactor: Redactor,
 ) -> Installation:
     """Ask the CLI for its version, its flags and its login, all at once (0.2 s with 2.1.330), in the empty `folder`.
 
@@ -116,7 +123,9 @@ async def probe(
     """
 
     async def ask(*words: str) -> Said:
-        return await _ask([str(path), *words], environment=environment, folder=folder, watchdog=watchdog, timing=timing)
+        command = [str(path), *words]
+        said = await _ask(command, environment=environment, folder=folder, watchdog=watchdog, timing=timing)
+        return replace(said, stdout=redactor.text(said.stdout), stderr=redactor.tail(said.stderr))
 
     questions = (ask("--version"), ask("--help"), ask("auth", "status", "--json"))
     # With return_exceptions a cancellation, too, is passed on only when all of them have ended.

@@ -7,9 +7,12 @@ import hashlib
 import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 from orchestrator.errors import RunnerUnavailableError
+from orchestrator.redaction import Redactor, secrets_of
 from orchestrator.runners.base import Failure, FailureClass, OnProgress, Reply, Request, RunnerInfo
 from orchestrator.runners.claude_cli.attempt import Attempt, Starts
 from orchestrator.runners.claude_cli.classify import explain
@@ -38,6 +41,7 @@ class ClaudeCliRunner:
         self._given = claude
         self._environment = environment
         self._child_environment = child_environment(environment)
+        self._redactor = Redactor(secrets_of(environment))
         self._timing = timing or Timing()
         self._starts = Starts()
         self._attempts: set[Attempt] = set()
@@ -71,6 +75,7 @@ class ClaudeCliRunner:
                     folder=folder / "empty",
                     watchdog=watchdog,
                     timing=self._timing,
+                    redactor=self._redactor,
                 )
             except BaseException:
                 await self.close()
@@ -93,6 +98,7 @@ class ClaudeCliRunner:
             timeout_s=request.timeout_s,
             timing=self._timing,
             starts=self._starts,
+            redactor=self._redactor,
             on_progress=on_progress,
             on_answered=passage.answered,
         )
@@ -114,7 +120,11 @@ class ClaudeCliRunner:
         finally:
             passage.left()
             self._attempts.discard(attempt)
-        return judge(attempt.transcript, ending, now=time.time(), structured=request.output_schema is not None)
+        outcome = judge(attempt.transcript, ending, now=time.time(), structured=request.output_schema is not None)
+        evidence = cast("Mapping[str, object]", self._redactor.value(outcome.evidence))
+        if isinstance(outcome, Failure):
+            return replace(outcome, message=self._redactor.text(outcome.message), evidence=evidence)
+        return replace(outcome, evidence=evidence)
 
     async def close(self) -> None:
         """End what still runs, each as a cancelled attempt, and remove the private folder, within some seconds."""

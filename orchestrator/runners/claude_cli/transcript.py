@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from orchestrator.runners.base import UsageWindow
 from orchestrator.runners.claude_cli.messages import (
@@ -42,10 +43,12 @@ class Seam:
 class Transcript:
     """State of one attempt. Feed it every message in order with `add`; read it at any time.
 
-    `answered` says that the model has begun to answer, so that the login is good.
+    `answered` says that the model has begun to answer, so that the login is good. Error texts pass through `redact`
+    before anybody clips them: half a key is no longer found.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, redact: Callable[[str], str] = str) -> None:
+        self._redact = redact
         self.init: Init | None = None
         self.results: list[ResultLine] = []
         self.errors: list[AssistantLine] = []
@@ -98,11 +101,9 @@ class Transcript:
                 self.rejected = message if message.status == "rejected" else None
                 self.windows |= {window.name: window for window in message.windows}
             case RefusalNote():
-                self.refusals.append(message.explanation or message.subtype)
+                self._refused(message.explanation or message.subtype)
             case ResultLine():
-                self.results.append(message)
-                if message.stop_reason == "refusal":
-                    self.refusals.append(message.text or "refusal")
+                self._result(message)
             case Init():
                 self.init = self.init or message
             case Malformed():
@@ -113,17 +114,17 @@ class Transcript:
     def _mark(self, stop_reason: str) -> None:
         self.answered = True
         if stop_reason == "refusal":
-            self.refusals.append(stop_reason)
+            self._refused(stop_reason)
         elif not stop_reason:
             self._delta_chars = 0
 
     def _assistant(self, line: AssistantLine) -> None:
         if line.refused:
-            self.refusals.append(line.text if line.synthetic else "refusal")
+            self._refused(line.text if line.synthetic else "refusal")
         if line.nested:
             self.skipped["nested assistant"] += 1
         elif line.synthetic:
-            self.errors.append(line)
+            self.errors.append(replace(line, text=self._redact(line.text)))
         else:
             self.retry = None
             self.answered = True
@@ -135,10 +136,21 @@ class Transcript:
 
     def _user(self, line: UserLine) -> None:
         if line.refused:
-            self.refusals.append("refusal")
+            self._refused("refusal")
         if line.synthetic:
             reason = next((name for name, words in CONTINUATIONS if words in line.text), "unknown")
             self.seams.append(Seam(reason=reason, chars=self._complete_chars))
+
+    def _result(self, line: ResultLine) -> None:
+        if line.is_error is not False:
+            told = tuple(self._redact(error) for error in line.errors)
+            line = replace(line, text=self._redact(line.text) if line.text else line.text, errors=told)
+        self.results.append(line)
+        if line.stop_reason == "refusal":
+            self._refused(line.text or "refusal")
+
+    def _refused(self, reason: str) -> None:
+        self.refusals.append(self._redact(reason))
 
     def _malformed(self, line: Malformed) -> None:
         """A wrapper around the CLI may print a banner first; after the first real line every line may hold text."""
