@@ -218,11 +218,27 @@ def main() -> None:
 
         print_error(str(error))
         sys.exit(error.exit_code)
+    except OSError as error:
+        if not _is_of_stdout(error):
+            raise
+        from orchestrator.cli.printing import OutputLostError, print_error
+
+        print_error(str(OutputLostError(error)))
+        sys.exit(OutputLostError.exit_code)
     finally:
-        _flush_stdout()
+        _let_go_of_stdout()
 
 
-def _flush_stdout() -> None:
+def _is_of_stdout(error: OSError) -> bool:
+    """Whether stdout failed: it then keeps what it holds, and fails again."""
+    try:
+        sys.stdout.flush()
+    except OSError as again:
+        return again.errno == error.errno
+    return False
+
+
+def _let_go_of_stdout() -> None:
     try:
         sys.stdout.flush()
     except OSError:

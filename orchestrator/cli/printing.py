@@ -16,9 +16,22 @@ STDOUT, STDERR = 1, 2
 
 
 class OutputLostError(OrchestrateError):
-    """Stdout took only a part of what was to be printed."""
+    """Stdout took only a part of what was to be printed, or is closed."""
 
     exit_code = 3
+
+    def __init__(self, error: OSError, *, remedy: str = "") -> None:
+        closed = error.errno == errno.EBADF
+        told = "stdout is closed" if closed else f"stdout could not take the result: {error.strerror}"
+        super().__init__(f"{told}; {remedy}" if remedy else told)
+
+
+def require_stdout() -> None:
+    """Raises `OutputLostError` when stdout is closed, so that nobody pays for a result that has nowhere to go."""
+    try:
+        os.write(STDOUT, b"")
+    except OSError as error:
+        raise OutputLostError(error, remedy="open it, or name a file with -o") from None
 
 
 def print_exactly(text: str) -> None:
@@ -56,4 +69,4 @@ def _write(text: str, *, encoding: str) -> None:
     sink.flush()
     # A reader that has seen enough (`| head`) is no trouble; a full disk is.
     if sink.error is not None and sink.error.errno != errno.EPIPE:
-        raise OutputLostError(f"stdout could not take the result: {sink.error.strerror}")
+        raise OutputLostError(sink.error)

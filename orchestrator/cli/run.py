@@ -36,7 +36,7 @@ from orchestrator.cli.going_on import command_to_go_on, past_of, resume_command,
 from orchestrator.cli.interrupts import stop_on_signals
 from orchestrator.cli.loading import loading_on_stderr
 from orchestrator.cli.options import DryRunOptions, OutlookFormat, RunOptions, WatchOptions
-from orchestrator.cli.printing import print_error, print_exactly
+from orchestrator.cli.printing import print_error, print_exactly, require_stdout
 from orchestrator.cli.sampled import sample_lines
 from orchestrator.errors import StoreError, UsageError
 from orchestrator.plan.inputs import GivenInput
@@ -238,6 +238,8 @@ def _show(
     encoding: str,
     again: str = "",
 ) -> T:
+    if watch.output == NO_FILE:
+        require_stdout()
     sink = Sink(descriptor, encoding="utf-8" if mode == "json" else encoding)
     closing = Closing(
         next_command=lambda run_id: again or _next_command(run_id, store=watch.store), here=str(Path.cwd())

@@ -25,15 +25,16 @@ def main() -> None:
 
 
 def _open_standard_streams() -> None:
-    """Make a closed standard stream one that takes everything: no file that is opened later gets its number.
+    """Open a closed standard stream again, so that no file that is opened later gets its number.
 
-    A stdin that was closed stays None in `sys`.
+    A stderr takes everything then. A stdout takes nothing: what is lost there is an error, as on a full disk. A stdin
+    that was closed stays None in `sys`.
     """
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)
+            os.open(os.devnull, os.O_RDONLY if descriptor == 1 else os.O_RDWR)
     if sys.stdout is None:
         sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
     if sys.stderr is None:

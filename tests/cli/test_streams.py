@@ -1,4 +1,4 @@
-"""A standard stream that is closed is as good as /dev/null, but for a stdin that has to be read."""
+"""A standard stream that is closed is as good as /dev/null, but for what somebody waits for from it."""
 
 from __future__ import annotations
 
@@ -47,11 +47,28 @@ def test_run(redirection: str, output: str, folder: Path) -> None:
 
 
 def test_reading(folder: Path) -> None:
-    """Commands that print to a closed stdout print nothing, and do not complain."""
+    """Commands whose answer is lost on a closed stdout say so: exit 3."""
     orchestrate("plan.yaml", *AT_ONCE, cwd=folder)
-    for words in (("status",), ("status", "--json"), ("show", "last"), ("events", "last")):
+    for words in (("status",), ("status", "--json"), ("show", "last"), ("events", "last"), ("--help",), ("--version",)):
         done = with_streams(">&-", *words, folder=folder)
-        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        assert (done.returncode, done.stdout, done.stderr) == (3, "", "stdout is closed\n"), words
+
+
+@pytest.mark.parametrize("words", [("plan.yaml", *AT_ONCE), ("plan", "plan.yaml", "--runner", "simulated")])
+def test_result_for_a_closed_stdout(words: tuple[str, ...], folder: Path) -> None:
+    """A result that would be lost is not paid for: exit 3 before anything starts."""
+    (folder / "plan.yaml").write_text(PLAN if "--set" in words else "request: Explain this.\n")
+    done = with_streams(">&-", *words, "-o", "-", folder=folder)
+    assert (done.returncode, done.stderr) == (3, "stdout is closed; open it, or name a file with -o\n")
+    assert "no store" in orchestrate("status", cwd=folder).stderr
+
+
+@pytest.mark.parametrize("words", [("--help",), ("run", "--help"), ("--version",), ("schema",)])
+def test_full_disk(words: tuple[str, ...], folder: Path) -> None:
+    """What a full disk does not take is told in one line: exit 3."""
+    done = with_streams(">/dev/full", *words, folder=folder)
+    assert done.returncode == 3
+    assert done.stderr == "stdout could not take the result: No space left on device\n"
 
 
 def test_error(folder: Path) -> None:
