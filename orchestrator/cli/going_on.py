@@ -66,18 +66,22 @@ def command_to_go_on(past: Past, *, store: Path | None, here: Path) -> str:
     if run.state == "complete" and not run.reason:
         return ""
     if _SAME_FAILURE.match(run.reason) and run.options["is_file"] and run.plan_path is not None:
-        words = _run_again(run, plan=Path(run.plan_path), here=here)
-    else:
-        words = ["resume", run.run_id, *_what_helps(past)]
+        return command_to_run_again(run, store=store, here=here)
+    words = ["resume", run.run_id, *_what_helps(past)]
+    return shlex.join(["orchestrate", *words, *(["--store", str(store)] if store else [])])
+
+
+def command_to_run_again(run: RunRecord, *, store: Path | None, here: Path) -> str:
+    """The command for a new run of the same plan file as it is now, made as this one was made."""
+    assert run.plan_path is not None, "a plan without a file cannot be named"
+    words = _run_again(run, plan=Path(run.plan_path), here=here)
     return shlex.join(["orchestrate", *words, *(["--store", str(store)] if store else [])])
 
 
 def whole_command(run: RunRecord, *, output: str | None, store: Path | None, here: Path) -> str:
     """The command for all of the plan that a sample was taken of; `output` is as it was given for the sample."""
-    assert run.plan_path is not None, "the command line runs plan files alone"
-    record = replace(run, options={**run.options, "output": output})
-    words = _run_again(record, plan=Path(run.plan_path), here=here)
-    return shlex.join(["orchestrate", *words, *(["--store", str(store)] if store else [])])
+    record = replace(run, options={**run.options, "output": output, "sample": None})
+    return command_to_run_again(record, store=store, here=here)
 
 
 def resume_command(run_id: str, *, store: Path | None) -> str:
@@ -125,10 +129,13 @@ def _run_again(run: RunRecord, *, plan: Path, here: Path) -> list[str]:
     words += ["--root", _from(here, Path(kept["root"]))] if kept["root"] else []
     words += [word for name in kept["only"] for word in ("--only", name)]
     words += [word for name in kept["until"] for word in ("--until", name)]
+    words += ["--sample", str(kept["sample"])] if kept.get("sample") else []
     words += ["-j", str(kept["max_concurrency"])] if kept["max_concurrency"] else []
     words += ["--max-cost", format(Decimal(repr(kept["max_cost_usd"])), "f")] if kept["max_cost_usd"] else []
     words += [] if kept["wait_for_limits"] else ["--no-wait"]
-    if output := kept["output"]:
+    output = kept["output"]
+    # The file of a sample is named after that of the whole, and would be once more.
+    if output and (output == "-" or not kept.get("sample")):
         words += ["-o", output if output == "-" else _from(here, Path(output))]
     return words
 

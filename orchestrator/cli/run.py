@@ -32,13 +32,13 @@ from orchestrator.cli.display.sink import Sink
 from orchestrator.cli.display.writer import JSON_STALL_S, STALL_S, Writer
 from orchestrator.cli.dry_run import print_outlook
 from orchestrator.cli.given import claude_path, environment, existing_store, given_inputs, store_path
-from orchestrator.cli.going_on import command_to_go_on, past_of, resume_command, whole_command
+from orchestrator.cli.going_on import command_to_go_on, command_to_run_again, past_of, resume_command, whole_command
 from orchestrator.cli.interrupts import stop_on_signals
 from orchestrator.cli.loading import loading_on_stderr
 from orchestrator.cli.options import DryRunOptions, OutlookFormat, RunOptions, WatchOptions
 from orchestrator.cli.printing import print_error, print_exactly, require_stdout
 from orchestrator.cli.sampled import sample_lines
-from orchestrator.errors import StoreError, UsageError
+from orchestrator.errors import PlanChangedError, StoreError, UsageError
 from orchestrator.plan.inputs import GivenInput
 from orchestrator.store import RunRecord, open_store
 
@@ -192,7 +192,8 @@ def resume_run(run_id: str, watch: WatchOptions) -> int:
     """Continue a run and show it. Returns the exit code."""
     opened = open_store(existing_store(watch.store, run=run_id))
     run_id = opened.resolve(run_id)
-    kept = opened.run(run_id).options
+    record = opened.run(run_id)
+    kept = record.options
     # A planner's run writes nothing itself; it knows what the run that follows is to write.
     if watch.output is None and (kept.get("planning") or kept)["output"] == NO_FILE:
         watch = replace(watch, output=NO_FILE)
@@ -200,7 +201,14 @@ def resume_run(run_id: str, watch: WatchOptions) -> int:
     async def start(session: Session) -> RunResult:
         return await aresume_run(run_id, **session.options(watch, claude=watch.claude))
 
-    return watch_result(watch, start)
+    try:
+        return watch_result(watch, start)
+    except PlanChangedError as error:
+        if not (kept["is_file"] and record.plan_path and Path(record.plan_path).exists()):
+            raise
+        same = replace(record, options={**kept, "runner": watch.runner or kept["runner"]})
+        command = command_to_run_again(same, store=watch.store, here=Path.cwd())
+        raise PlanChangedError(run_id, changed=error.changed, command=command) from None
 
 
 def watch_result(watch: WatchOptions, start: _Start, report: _Report | None = None) -> int:

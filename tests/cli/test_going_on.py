@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import subprocess
 from dataclasses import replace
@@ -253,3 +254,22 @@ def test_stdout_for_one_resume_alone(tmp_path: Path) -> None:
     plain = orchestrate("resume", "last", cwd=tmp_path)
     assert plain.stdout != text
     assert (tmp_path / "guide.md").read_text() == text
+
+
+def test_changed_plan_is_run_as_it_was_run_before(tmp_path: Path) -> None:
+    """The command that a refused resume names has the runner, the inputs and the rest, and works as it stands."""
+    (tmp_path / "plan.yaml").write_text(
+        "name: p\ninputs: {topic: required}\nchunks: [{id: a, prompt: 'On {{ inputs.topic }}'}]\n"
+    )
+    (tmp_path / "topic.txt").write_text("tests")
+    runner = "simulated:latency_s=0"
+    given = ("--runner", runner, "--input", "topic=topic.txt", "--max-cost", "5", "-o", "out.md")
+    assert orchestrate("plan.yaml", *given, cwd=tmp_path).returncode == 0
+    (tmp_path / "topic.txt").write_text("tests and more")
+    refused = orchestrate("resume", "last", cwd=tmp_path)
+    assert refused.returncode == 2
+    named = re.search(r"`orchestrate (.*?)` starts a new run", refused.stderr)
+    assert named
+    words = shlex.split(named[1])
+    assert words == ["plan.yaml", "--runner", runner, "--input", "topic=topic.txt", "--max-cost", "5.0", "-o", "out.md"]
+    assert orchestrate(*words, cwd=tmp_path).returncode == 0
