@@ -1,4 +1,4 @@
-"""Keys of the person who runs it reach the CLI and nothing else: on the real CLI, and on one that says them out loud."""
+"""Keys of the person who runs it reach the CLI and nothing else: on the real CLI, and on one that says them aloud."""
 
 from __future__ import annotations
 
