@@ -16,12 +16,10 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from orchestrator.binding import bind_new_run, bind_resumed_run, check_options, kept_limit
-from orchestrator.engine import recall
 from orchestrator.engine.allowance import WindowOutlook as WindowOutlook
 from orchestrator.engine.control import RunControl
 from orchestrator.engine.outlook import EntryOutlook as EntryOutlook
 from orchestrator.engine.outlook import Outlook
-from orchestrator.engine.provenance import Writer as Writer
 from orchestrator.engine.result import RunResult
 from orchestrator.engine.session import RunSession
 from orchestrator.engine.settings import Confirm
@@ -30,13 +28,16 @@ from orchestrator.events import Event
 from orchestrator.following import check_following, for_planned
 from orchestrator.forecasting import learned_so_far as learned_so_far
 from orchestrator.forecasting import make_outlook, make_outlook_of_rest
-from orchestrator.opening import DEFAULT_STORE, OpenedPlan, keep_known, open_plan, store_path
+from orchestrator.opening import OpenedPlan, keep_known, open_plan, store_path
 from orchestrator.plan.inputs import GivenInput, declared_inputs
 from orchestrator.plan.loading import OnLoading
 from orchestrator.plan.model import Plan
 from orchestrator.planning import PlanningResult, left_of, make_plan, reopen
+from orchestrator.recalling import Writer as Writer
+from orchestrator.recalling import recall_result as recall_result
+from orchestrator.recalling import recall_seams as recall_seams
+from orchestrator.recalling import recall_writers as recall_writers
 from orchestrator.runners.base import Runner
-from orchestrator.store import open_store
 
 PlanSource = str | Path | dict[str, Any] | Plan
 """A path, the content of a plan as a dict, or a validated `Plan`."""
@@ -233,26 +234,6 @@ async def aplan_request(request: PlanSource, **options: Unpack[PlanningOptions])
     result, _ = await make_plan(opened, given, environment=os.environ, drive=_drive, then_run=False)
     await asyncio.to_thread(keep_known, opened.loader, store_path(given))
     return result
-
-
-def recall_result(run_id: str = "last", *, store: Path | str | None = None) -> str | None:
-    """The stitched text of a run, made again from its stored answers; None when it has no answer. Starts nothing.
-
-    What has no answer is a visible gap. Raises `UnknownRunError`, `StoreError`, and `PlanChangedError` when the plan or
-    an input is no longer what the run began with.
-    """
-    stitched = recall.recall_result(open_store(Path(store or DEFAULT_STORE)), run_id)
-    return stitched.text if stitched else None
-
-
-def recall_seams(run_id: str = "last", *, store: Path | str | None = None) -> recall.SeamWork | None:
-    """What changed where the answers of a run meet. Raises what `recall_result` raises; `UsageError` without seams."""
-    return recall.recall_seams(open_store(Path(store or DEFAULT_STORE)), run_id)
-
-
-def recall_writers(run_id: str = "last", *, line: int, store: Path | str | None = None) -> list[Writer] | None:
-    """Who wrote a line (from 1) of the result of a run. Raises what `recall_result` raises; `UsageError` if unknown."""
-    return recall.recall_writers(open_store(Path(store or DEFAULT_STORE)), run_id, line)
 
 
 def build_graph(plan: PlanSource, **options: Unpack[RunOptions]) -> Any:

@@ -38,6 +38,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "binding": (*LEAVES, "plan", "store", "runners", "engine", "opening"),
     "planning": (*LEAVES, "plan", "store", "runners.base", "engine", "opening", "binding"),
     "following": (*LEAVES, "plan", "store", "engine", "opening", "binding", "planning"),
+    "recalling": (*LEAVES, "store", "engine", "opening"),
     "forecasting": (*LEAVES, "plan", "store", "runners.base", "engine", "opening", "binding", "following"),
     "api": (
         *LEAVES,
@@ -50,6 +51,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "planning",
         "following",
         "forecasting",
+        "recalling",
     ),
     "cli": (*LEAVES, "plan", "store", "runners.base", "runners.choose", "api"),
     "__main__": ("cli",),

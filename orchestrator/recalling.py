@@ -1,0 +1,30 @@
+"""What stored runs say of themselves: their results, what seam work did to them, and who wrote what. Starts nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from orchestrator.engine import recall
+from orchestrator.engine.provenance import Writer as Writer
+from orchestrator.opening import DEFAULT_STORE
+from orchestrator.store import open_store
+
+
+def recall_result(run_id: str = "last", *, store: Path | str | None = None) -> str | None:
+    """The stitched text of a run, made again from its stored answers; None when it has no answer. Starts nothing.
+
+    What has no answer is a visible gap. Raises `UnknownRunError`, `StoreError`, and `PlanChangedError` when the plan or
+    an input is no longer what the run began with.
+    """
+    stitched = recall.recall_result(open_store(Path(store or DEFAULT_STORE)), run_id)
+    return stitched.text if stitched else None
+
+
+def recall_seams(run_id: str = "last", *, store: Path | str | None = None) -> recall.SeamWork | None:
+    """What changed where the answers of a run meet. Raises what `recall_result` raises; `UsageError` without seams."""
+    return recall.recall_seams(open_store(Path(store or DEFAULT_STORE)), run_id)
+
+
+def recall_writers(run_id: str = "last", *, line: int, store: Path | str | None = None) -> list[Writer] | None:
+    """Who wrote a line (from 1) of the result of a run. Raises what `recall_result` raises; `UsageError` if unknown."""
+    return recall.recall_writers(open_store(Path(store or DEFAULT_STORE)), run_id, line)
