@@ -88,7 +88,7 @@ def test_example_runs_to_a_complete_result(name: str, tmp_path: Path) -> None:
     result = (tmp_path / file).read_text(encoding="utf-8")
     assert len(result) > 200
     assert "[missing:" not in result
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".orchestrate", file]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".orchestrate", file, f"{file}.map.json"]
 
 
 def test_a_folder_becomes_a_folder_like_it(tmp_path: Path) -> None:

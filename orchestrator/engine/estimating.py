@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from orchestrator.engine.forecast import Forecast
+from orchestrator.engine.review import uncounted_calls
 from orchestrator.engine.settings import RunSettings, Surroundings
 from orchestrator.plan.estimate import Estimate, estimate_workload
 from orchestrator.plan.learned import Learned
 from orchestrator.plan.loading import Texts
 from orchestrator.plan.tally import Tally
+from orchestrator.plan.workload import Workload
 
 
 async def make_estimate(
@@ -26,9 +28,10 @@ async def make_estimate(
     )
 
 
-def warnings_of(estimate: Estimate, *, max_cost_usd: float | None) -> tuple[str, ...]:
-    """What the estimate warns of, and that it may exceed the cost limit."""
+def warnings_of(estimate: Estimate, workload: Workload, *, max_cost_usd: float | None) -> tuple[str, ...]:
+    """What the estimate warns of, what it does not count, and that it may exceed the cost limit."""
+    told = (*estimate.warnings, *(uncounted_calls(workload) if estimate.calls else ()))
     if max_cost_usd is None or estimate.cost_usd_high <= max_cost_usd:
-        return estimate.warnings
+        return told
     high = estimate.cost_usd_high
-    return (*estimate.warnings, f"it may cost ${high:.2f}, more than the limit of ${max_cost_usd:.2f}")
+    return (*told, f"it may cost ${high:.2f}, more than the limit of ${max_cost_usd:.2f}")

@@ -175,7 +175,10 @@ class RunSession:
         self._estimate = estimate
         self._keep_known()
         told: dict[str, Any] = {name: getattr(estimate, name) for name in TOTALS}
-        told |= {"login": self._login, "warnings": warnings_of(estimate, max_cost_usd=self._settings.max_cost_usd)}
+        told |= {
+            "login": self._login,
+            "warnings": warnings_of(estimate, self._workload, max_cost_usd=self._settings.max_cost_usd),
+        }
         told["planning"] = self._workload.to_be_planned
         self._journal.append(RunEstimated, **told)
         await self._journal.flush()

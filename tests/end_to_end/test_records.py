@@ -75,7 +75,7 @@ def test_one_row_is_refused_and_one_has_the_wrong_form_twice(cli: Command, stand
     assert [request.prompt[7:11] for request in standin_api.requests[asked:]] == ["T-05"]
     assert (cli.folder / "records.jsonl").read_text() == "\n".join(whole) + "\n"
     left = {path.name for path in cli.folder.iterdir()} - {".orchestrate"}
-    assert left == {"plan.yaml", "tickets.csv", "records.jsonl"}
+    assert left == {"plan.yaml", "tickets.csv", "records.jsonl", "records.jsonl.map.json"}
 
 
 def test_a_batch_has_a_record_for_each_of_its_rows(cli: Command, standin_api: StandInApi) -> None:

@@ -181,7 +181,7 @@ def test_a_result_with_gaps_goes_when_the_whole_is_there(tmp_path: Path) -> None
     run_plan(PLAN, runner=quick(mid=lambda _: refusal), **options)
     assert (tmp_path / "o.incomplete.md").exists()
     run_plan(PLAN, runner=quick(), **options)
-    assert sorted(path.name for path in tmp_path.glob("o*")) == ["o.md"]
+    assert sorted(path.name for path in tmp_path.glob("o*")) == ["o.md", "o.md.map.json"]
 
 
 def test_the_plan_and_its_inputs_are_never_overwritten(tmp_path: Path) -> None:
