@@ -274,13 +274,11 @@ async def _plan_first(
     await check_following(opened, options)
     result, planned = await make_plan(opened, options, environment=os.environ, drive=_drive, then_run=True)
     left = left_of(kept_limit(opened.workload, options), result.cost_usd)
-    on_planned = options.get("on_planned")
-    if planned is not None:
-        asked, options = options.get("sample"), for_planned(planned, options)
-        result = replace(result, whole=asked is not None and options["sample"] is None)
-    if on_planned is not None:
+    further = options if planned is None else for_planned(planned, options)
+    result = replace(result, whole=further.get("sample") != options.get("sample"))
+    if (on_planned := options.get("on_planned")) is not None:
         on_planned(result)
-    return result, planned, {**options, "max_cost_usd": left}
+    return result, planned, {**further, "max_cost_usd": left}
 
 
 async def _drive(session: RunSession) -> RunResult:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 MARGIN = 1.2
 """What is reserved for an attempt beside the mean of those of its kind: answers of one kind differ."""
-SMALL_LIMIT = 0.5
+SMALL_LIMIT = 0.25
 """A limit is small when the high estimate of all calls is beyond this share of what is left of it."""
 
 

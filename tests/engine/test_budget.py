@@ -108,7 +108,7 @@ def test_a_failure_that_cost_nothing_teaches_nothing() -> None:
 
 
 def test_a_small_limit_lets_the_first_of_a_kind_go_alone() -> None:
-    """Where the high estimate reaches beyond half of the limit one of each kind is measured before its siblings start;
+    """Where the high estimate is beyond a quarter of the limit one of each kind is measured before its siblings start;
     kinds that were measured in earlier runs need not be.
     """
     guess = {f"{name}[{at}]": Expected(0.02, 0.01, 0.04) for name in "ab" for at in range(1, 11)}
@@ -118,7 +118,7 @@ def test_a_small_limit_lets_the_first_of_a_kind_go_alone() -> None:
     budget.settle("a[1]", cost_usd=0.02)
     budget.reserve("a[2]")
     assert budget.may_start("a[3]")
-    for limit, learned in ((2.0, False), (1.0, True)):
+    for limit, learned in ((4.0, False), (1.0, True)):
         known = {name: Expected(0.02, 0.01, 0.04, learned=learned) for name in guess}
         free = Budget(max_cost_usd=limit, expected=known, high_usd=0.8)
         free.reserve("a[1]")
