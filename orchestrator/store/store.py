@@ -137,5 +137,5 @@ def open_store(path: Path, *, create: bool = False) -> Store:
 def _make_folder(folder: Path) -> None:
     if folder.is_dir():
         return
-    folder.mkdir(mode=0o700, parents=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # another run may make it at this moment
     (folder / ".gitignore").write_text("*\n")
