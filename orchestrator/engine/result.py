@@ -89,15 +89,16 @@ class RunResult:
 
 
 def run_status(
-    workload: Workload, known: Known, *, stop_class: StopClass, remaining: Sequence[Finding | str] = ()
+    workload: Workload, known: Known, *, stop_class: StopClass, remaining: Sequence[Finding | str], reviewed: bool
 ) -> RunStatus:
     """How a run stands.
 
-    Complete only when every chunk has its answer, every group its chunks, and nothing `remaining` has to be put right.
+    Complete only when every chunk has its answer, every group its chunks, the result was `reviewed` as far as the plan
+    wants it, and nothing `remaining` has to be put right.
     """
     groups = [name for name, group in workload.groups.items() if isinstance(group, ForEach)]
     opened = all(known.members(name) is not None for name in groups)
-    if opened and not remaining and all(each in known.answers for each in known.chunks):
+    if opened and reviewed and not remaining and all(each in known.answers for each in known.chunks):
         return "complete"
     if stop_class:
         return "stopped"

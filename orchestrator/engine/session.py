@@ -65,6 +65,7 @@ class RunSession:
         self._allowances = Allowances()
         self._stop: tuple[StopClass, str] = ("", "")
         self._opened = False
+        self._reviewed = True
         self._login = ""
         self._estimate: Estimate | None = None
 
@@ -230,20 +231,28 @@ class RunSession:
         Raises `OutputWriteError`, and `StoreError` when the run can no longer be kept.
         """
         number = self._review.round
-        chunks = [] if self._stop[0] else self._review.next_chunks(self._delivery.stitched)
-        if self._review.has_looked:
+        chunks = self._review.next_chunks(self._delivery.stitched)
+        if self._review.has_looked and not self._stop[0]:
             problems, repairs = self._review.told(), self._review.repairs
             self._journal.append(RunReviewed, round=number, problems=problems, repairs=repairs)
         if chunks and self._executor is not None and await self._can_ask(chunks):
             self._executor.add(chunks)
             return
+        self._reviewed = not chunks
         if self._ledger.answers or not self._stop[0]:
-            faulty = {each.chunk_id for each in self._review.remaining}
+            faulty = {each.chunk_id for each in self._review.remaining} | ({""} if chunks else set[str]())
             await self._delivery.deliver(complete=self._status() == "complete", faulty=faulty)
         await self._finish()
 
     async def _can_ask(self, chunks: Sequence[Chunk]) -> bool:
-        """Whether the runner is ready, or need not be: one that had nothing to ask so far was not opened."""
+        """Whether these may run: the run is not to stop, and the runner is ready or need not be.
+
+        One that had nothing to ask so far was not opened.
+        """
+        if self._with.control.level and not self._stop[0]:
+            self._stop = ("interrupted", "interrupted before the result was reviewed")
+        if self._stop[0]:
+            return False
         if self._opened or await self._journal.ask(partial(self._ahead.are_known, chunks)):
             return True
         try:
@@ -254,7 +263,9 @@ class RunSession:
 
     def _status(self) -> RunStatus:
         remaining = (*self._review.remaining, *self._delivery.stitched.problems)
-        return run_status(self._workload, self._groups.known, stop_class=self._stop[0], remaining=remaining)
+        return run_status(
+            self._workload, self._groups.known, stop_class=self._stop[0], remaining=remaining, reviewed=self._reviewed
+        )
 
     async def _finish(self) -> None:
         """Tell the end, let go of everything, and leave the `result`."""

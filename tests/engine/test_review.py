@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from orchestrator import Request, SimulatedRunner
+from orchestrator import Request, RunControl, RunnerInfo, RunnerUnavailableError, SimulatedRunner
 from orchestrator.engine.recall import recall_result
-from orchestrator.events import ChunkFailed, ChunkRetryScheduled, ChunksAdded, RunReviewed, RunStitched
+from orchestrator.events import ChunkFailed, ChunkRetryScheduled, ChunksAdded, RunEstimated, RunReviewed, RunStitched
 from orchestrator.store import open_store
 from tests.engine.runs import Story, play, play_on
 
@@ -292,3 +292,78 @@ def test_transitions_come_after_repairs_and_not_for_a_result_that_is_wanting(tmp
     story, runner = run(plan, wanting, {**answers, "c.repair1": "C again"})
     assert asked(runner)[3:] == ["c.repair1"]
     assert story.result.status == "partial"
+
+
+def test_five_rounds_that_never_please_end_by_themselves(tmp_path: Path) -> None:
+    """Judge and repair take turns as often as the plan allows, and the pipeline holds that many steps."""
+    plan = {**JUDGED, "review": {"rubric": "Perfect.", "rounds": 5}}
+    answers = {f"review.{at}": verdict(("part[1]", f"Fault {at}.")) for at in range(1, 7)}
+    story, runner = run(plan, tmp_path, answers)
+    assert [name for name in asked(runner) if "review" in name] == [f"review.{at}" for at in range(1, 7)]
+    assert [name for name in asked(runner) if "repair" in name] == [f"part[1].repair{at}" for at in range(1, 6)]
+    assert story.result.status == "partial"
+
+
+class Opened(SimulatedRunner):
+    """Counts how often it was made ready, and can be one that cannot be."""
+
+    def __init__(self, *, works: bool) -> None:
+        super().__init__(latency_s=0, answers={"review.1": verdict()})
+        self.works = works
+        self.opened = 0
+
+    async def open(self) -> RunnerInfo:
+        self.opened += 1
+        if not self.works:
+            raise RunnerUnavailableError("no CLI", remedy="install it")
+        return await super().open()
+
+
+def test_a_review_opens_a_runner_that_had_nothing_to_ask_before(tmp_path: Path) -> None:
+    """With all chunks answered the runner is made ready only when the judge is called."""
+    unjudged = {key: value for key, value in JUDGED.items() if key != "review"}
+    asyncio.run(play({"name": "p", **unjudged}, tmp_path, runner=scripted({})))
+    runner = Opened(works=True)
+    story = asyncio.run(play({"name": "p", **JUDGED}, tmp_path, runner=runner))
+    assert (story.result.status, asked(runner), runner.opened) == ("complete", ["review.1"], 1)
+
+
+def test_a_result_that_could_not_be_reviewed_is_not_complete(tmp_path: Path) -> None:
+    """A runner that cannot be had for the judge stops the run: exit 3, and nothing under the name of a whole result."""
+    unjudged = {key: value for key, value in JUDGED.items() if key != "review"}
+    asyncio.run(play({"name": "p", **unjudged}, tmp_path, runner=scripted({})))
+    output = tmp_path / "out.md"
+    story = asyncio.run(play({"name": "p", **JUDGED}, tmp_path, runner=Opened(works=False), output=output))
+    assert (story.result.status, story.result.exit_code) == ("stopped", 3)
+    assert not output.exists()
+    assert (tmp_path / "out.incomplete.md").exists()
+
+
+def test_what_the_figures_do_not_count_is_said_before_the_first_call(tmp_path: Path) -> None:
+    """Judges, repairs and transitions come on top, and a plan without them is not warned."""
+    plan = {**JUDGED, "stitch": {"transitions": True}}
+    story, _ = run(plan, tmp_path, {"review.1": verdict()})
+    told = " ".join(story.only(RunEstimated).warnings)
+    assert all(word in told for word in ("judges", "sends back", "transitions"))
+    plain, _ = run(CHECKED, tmp_path, {"a": "END"})
+    assert plain.only(RunEstimated).warnings == ()
+
+
+def test_nothing_is_judged_after_a_stop_was_asked_for(tmp_path: Path) -> None:
+    """Ctrl-C while the last chunk runs: it finishes, no judge is paid, and the result is not called complete."""
+    control = RunControl()
+
+    def last(_: Request) -> str:
+        control.request_stop()
+        return "Valves."
+
+    output = tmp_path / "out.md"
+    runner = scripted({"part[1]": "Pumps.", "part[2]": last, "review.1": verdict()})
+    plan = {"name": "p", **JUDGED, "limits": {"max_concurrency": 1}}
+    story = asyncio.run(play(plan, tmp_path, runner=runner, control=control, output=output))
+    assert asked(runner) == ["part[1]", "part[2]"]
+    assert (story.result.status, story.result.exit_code) == ("stopped", 130)
+    assert not output.exists()
+    after = scripted({"review.1": verdict()})
+    total = asyncio.run(play_on("last", tmp_path, runner=after)).result
+    assert (total.status, asked(after), output.exists()) == ("complete", ["review.1"], True)
