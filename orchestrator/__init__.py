@@ -29,9 +29,9 @@ if TYPE_CHECKING:
         resume_run,
         run_plan,
     )
-    from orchestrator.engine.allowance import WindowOutlook, WindowUse
     from orchestrator.engine.control import RunControl, StopLevel
-    from orchestrator.engine.outlook import ChunkOutlook, EntryOutlook, Outlook
+    from orchestrator.engine.costs.allowance import WindowOutlook, WindowUse
+    from orchestrator.engine.costs.outlook import ChunkOutlook, EntryOutlook, Outlook
     from orchestrator.engine.result import ChunkOutcome, RunResult
     from orchestrator.errors import (
         LoadingStoppedError,
@@ -133,9 +133,9 @@ _HOMES = {
         "resume_run",
         "run_plan",
     ),
-    "engine.allowance": ("WindowOutlook", "WindowUse"),
+    "engine.costs.allowance": ("WindowOutlook", "WindowUse"),
     "engine.control": ("RunControl", "StopLevel"),
-    "engine.outlook": ("ChunkOutlook", "EntryOutlook", "Outlook"),
+    "engine.costs.outlook": ("ChunkOutlook", "EntryOutlook", "Outlook"),
     "engine.result": ("ChunkOutcome", "RunResult"),
     "errors": ("Problem", *(name for name in __all__ if name.endswith("Error"))),
     "events": ("Event", "event_to_dict", "event_to_json"),

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from orchestrator.binding import bind_new_run, bind_resumed_run, check_options, kept_limit
-from orchestrator.engine.allowance import WindowOutlook as WindowOutlook
 from orchestrator.engine.control import RunControl
-from orchestrator.engine.outlook import EntryOutlook as EntryOutlook
-from orchestrator.engine.outlook import Outlook
+from orchestrator.engine.costs.allowance import WindowOutlook as WindowOutlook
+from orchestrator.engine.costs.outlook import EntryOutlook as EntryOutlook
+from orchestrator.engine.costs.outlook import Outlook
 from orchestrator.engine.result import RunResult
 from orchestrator.engine.session import RunSession
 from orchestrator.engine.settings import Confirm

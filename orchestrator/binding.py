@@ -16,13 +16,13 @@ from typing import Any
 from orchestrator.engine.clock import Clock
 from orchestrator.engine.control import RunControl
 from orchestrator.engine.gate import Bounds
-from orchestrator.engine.output import check_output
 from orchestrator.engine.recall import file_record, input_record, reload_workload, stitch_record
-from orchestrator.engine.result_files import files_of_run
 from orchestrator.engine.reuse import ReuseRules
 from orchestrator.engine.session import RunSession
 from orchestrator.engine.settings import RunSettings, Surroundings
-from orchestrator.engine.stitch import EXTENSIONS
+from orchestrator.engine.stitching.output import check_output
+from orchestrator.engine.stitching.result_files import files_of_run
+from orchestrator.engine.stitching.stitch import EXTENSIONS
 from orchestrator.errors import UsageError
 from orchestrator.opening import Loader, OpenedPlan, Options, loader_for, store_path
 from orchestrator.plan.layout import files_to_write

@@ -9,8 +9,8 @@ from typing import Any
 
 from orchestrator.binding import check_targets, reuse_rules, runner_kind, selected
 from orchestrator.engine.clock import Clock
-from orchestrator.engine.forecast import forecast
-from orchestrator.engine.planner import MEND_IDS, PLANNER_ID, mend_task, planning_workload
+from orchestrator.engine.costs.forecast import forecast
+from orchestrator.engine.planner.planner import MEND_IDS, PLANNER_ID, mend_task, planning_workload
 from orchestrator.errors import UsageError
 from orchestrator.opening import OpenedPlan, Options, store_path
 from orchestrator.plan.sampling import can_sample

@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.binding import reuse_rules, runner_kind, selected
-from orchestrator.engine.allowance import WindowUse, foretell, window_from_record
 from orchestrator.engine.clock import Clock
-from orchestrator.engine.forecast import forecast
-from orchestrator.engine.measuring import learn
-from orchestrator.engine.outlook import Outlook, outlook
+from orchestrator.engine.costs.allowance import WindowUse, foretell, window_from_record
+from orchestrator.engine.costs.forecast import forecast
+from orchestrator.engine.costs.measuring import learn
+from orchestrator.engine.costs.outlook import Outlook, outlook
 from orchestrator.engine.recall import reload_workload
 from orchestrator.errors import StoreError
 from orchestrator.following import check_choice, for_planned, for_planner, known_so_far

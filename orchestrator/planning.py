@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from orchestrator.binding import bind_new_run, kept_limit
-from orchestrator.engine.planner import (
+from orchestrator.engine.planner.fit import check_planned
+from orchestrator.engine.planner.form import Strategy
+from orchestrator.engine.planner.planner import (
     MEND_IDS,
     PLANNER_ID,
     PlannedWork,
@@ -23,8 +25,6 @@ from orchestrator.engine.planner import (
     planner_task,
     planning_workload,
 )
-from orchestrator.engine.planner_fit import check_planned
-from orchestrator.engine.planner_form import Strategy
 from orchestrator.engine.recall import given_again, reload_workload
 from orchestrator.engine.result import RunResult
 from orchestrator.engine.session import RunSession

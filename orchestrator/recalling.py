@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from orchestrator.engine import recall
-from orchestrator.engine.provenance import Writer as Writer
+from orchestrator.engine.stitching.provenance import Writer as Writer
 from orchestrator.opening import DEFAULT_STORE
 from orchestrator.store import open_store
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from orchestrator.engine.allowance import Allowances
-from orchestrator.engine.budget import Budget, Expected
+from orchestrator.engine.costs.allowance import Allowances
+from orchestrator.engine.costs.budget import Budget, Expected
+from orchestrator.engine.costs.forecast import Forecast
+from orchestrator.engine.costs.measuring import Measuring
 from orchestrator.engine.execute import Executor
-from orchestrator.engine.forecast import Forecast
 from orchestrator.engine.groups import Groups
 from orchestrator.engine.journal import Journal
 from orchestrator.engine.ledger import Ledger
-from orchestrator.engine.measuring import Measuring
 from orchestrator.engine.progress import ProgressMeter
 from orchestrator.engine.schedule import Schedule
 from orchestrator.engine.settings import RunSettings, Surroundings

@@ -10,8 +10,8 @@ from typing import cast
 
 from orchestrator.engine.clock import Clock
 from orchestrator.engine.journal import Journal
-from orchestrator.engine.judging import source_of
 from orchestrator.engine.mailbox import Mailbox
+from orchestrator.engine.reviewing.judging import source_of
 from orchestrator.events import ChunkProgressed
 from orchestrator.plan.workload import Chunk
 from orchestrator.redaction import LOOKS_ALONE

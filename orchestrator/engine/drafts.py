@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from orchestrator.engine.answer_check import WrongForm, value_text
 from orchestrator.engine.ceilings import join_continuation
-from orchestrator.engine.judging import answer_shortfalls
+from orchestrator.engine.reviewing.answer_check import WrongForm, value_text
+from orchestrator.engine.reviewing.judging import answer_shortfalls
 from orchestrator.plan.values import Answer
 from orchestrator.plan.workload import Chunk
 from orchestrator.prompt_texts import fill, prompt_text

@@ -10,20 +10,20 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from orchestrator.engine.allowance import Allowances
 from orchestrator.engine.attempts import Attempts, Outcome
-from orchestrator.engine.budget import Budget
 from orchestrator.engine.clock import Clock
 from orchestrator.engine.control import RunControl, StopLevel
+from orchestrator.engine.costs.allowance import Allowances
+from orchestrator.engine.costs.budget import Budget
+from orchestrator.engine.costs.forecast import Forecast
+from orchestrator.engine.costs.measuring import Measuring
 from orchestrator.engine.drafts import Drafts
-from orchestrator.engine.forecast import Forecast
 from orchestrator.engine.gate import Bounds, Gate
 from orchestrator.engine.groups import Groups
 from orchestrator.engine.journal import Journal
 from orchestrator.engine.ledger import AttemptEnd, Ledger
 from orchestrator.engine.lookup import Lookup
 from orchestrator.engine.mailbox import Mailbox
-from orchestrator.engine.measuring import Measuring
 from orchestrator.engine.pace import Pace
 from orchestrator.engine.policy import OVERLOADS, TIMEOUTS, GiveUp, Pause, Retry, StopClass, StopRun, cost_told, react
 from orchestrator.engine.progress import ProgressMeter

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.engine.budget import Budget
 from orchestrator.engine.clock import Clock, from_iso, to_iso
+from orchestrator.engine.costs.budget import Budget
 from orchestrator.engine.journal import Journal
 from orchestrator.engine.mailbox import Mailbox
 from orchestrator.engine.policy import StopClass

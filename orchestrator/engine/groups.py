@@ -12,10 +12,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from orchestrator.engine.join_source import groups_by_source, source_text
 from orchestrator.engine.merging import SHRINKS, Sized, cut_to_fit, pack
 from orchestrator.engine.render import Known
 from orchestrator.engine.schedule import FinalStatus, Node, OnMissing
+from orchestrator.engine.stitching.join_source import groups_by_source, source_text
 from orchestrator.plan.continuity import with_keepers
 from orchestrator.plan.pieces import answer_items, chained, pair_chunks, piece_chunks
 from orchestrator.plan.sampling import sampled

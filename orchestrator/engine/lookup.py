@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from orchestrator.engine.clock import Clock
+from orchestrator.engine.costs.forecast import Forecast, find_reusable
 from orchestrator.engine.drafts import Beginning, Rejected
-from orchestrator.engine.forecast import Forecast, find_reusable
 from orchestrator.engine.journal import Journal
 from orchestrator.engine.ledger import Ledger
 from orchestrator.engine.mailbox import Mailbox

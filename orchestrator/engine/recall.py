@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.engine.groups import known_from
-from orchestrator.engine.provenance import Writer, origins_of, writers_of_line
-from orchestrator.engine.review import repaired
-from orchestrator.engine.stitch import Stitched, combining, seams_of, stitch, stitch_plainly
-from orchestrator.engine.stitch_json import Combining
+from orchestrator.engine.reviewing.review import repaired
+from orchestrator.engine.stitching.provenance import Writer, origins_of, writers_of_line
+from orchestrator.engine.stitching.stitch import Stitched, combining, seams_of, stitch, stitch_plainly
+from orchestrator.engine.stitching.stitch_json import Combining
 from orchestrator.errors import PlanChangedError, UsageError
 from orchestrator.plan.load import GivenInput, StdinText, load_plan
 from orchestrator.plan.loading import Texts
@@ -124,7 +124,7 @@ class SeamWork:
 
 def recall_seams(store: Store, run_id: str) -> SeamWork | None:
     """The seam work of `recall_result`. Raises what that raises, and `UsageError` for a result that has no seams."""
-    from orchestrator.engine.seams.diff import unified_diff
+    from orchestrator.engine.stitching.seams.diff import unified_diff
 
     stitched = recall_result(store, run_id)
     if stitched is None:

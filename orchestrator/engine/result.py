@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.engine.allowance import WindowUse
+from orchestrator.engine.costs.allowance import WindowUse
 from orchestrator.engine.ledger import Ledger
 from orchestrator.engine.policy import StopClass
 from orchestrator.engine.render import Known
-from orchestrator.engine.review import Finding
-from orchestrator.engine.stitch import Stitched, flat_ids
+from orchestrator.engine.reviewing.review import Finding
+from orchestrator.engine.stitching.stitch import Stitched, flat_ids
 from orchestrator.errors import RunIncompleteError
 from orchestrator.events import ChunkStatus, RunStatus
 from orchestrator.plan.workload import ForEach, Workload

@@ -9,22 +9,22 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from orchestrator.engine.allowance import Allowances, window_record
 from orchestrator.engine.assembly import assemble_executor
-from orchestrator.engine.delivery import Delivery
-from orchestrator.engine.estimating import make_estimate, warnings_of
+from orchestrator.engine.costs.allowance import Allowances, window_record
+from orchestrator.engine.costs.estimating import make_estimate, warnings_of
+from orchestrator.engine.costs.look_ahead import LookAhead
 from orchestrator.engine.execute import Executor
 from orchestrator.engine.gate import pause_left_by
 from orchestrator.engine.groups import Groups, new_record
 from orchestrator.engine.journal import Journal, Observer
 from orchestrator.engine.ledger import Ledger
-from orchestrator.engine.look_ahead import LookAhead
-from orchestrator.engine.output import check_output
 from orchestrator.engine.policy import StopClass
 from orchestrator.engine.result import RunResult, make_result, run_status
-from orchestrator.engine.result_files import check_files
-from orchestrator.engine.review import Review
+from orchestrator.engine.reviewing.review import Review
 from orchestrator.engine.settings import RunSettings, Surroundings
+from orchestrator.engine.stitching.delivery import Delivery
+from orchestrator.engine.stitching.output import check_output
+from orchestrator.engine.stitching.result_files import check_files
 from orchestrator.errors import LoadingStoppedError, OrchestrateError, RunnerUnavailableError, StoreError
 from orchestrator.events import RunEstimated, RunFinished, RunResumed, RunReviewed, RunStarted, RunStatus
 from orchestrator.plan.estimate import TOTALS, Estimate

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from orchestrator.engine.ceilings import halves
 from orchestrator.engine.groups import Groups
-from orchestrator.engine.join_source import rejoin
 from orchestrator.engine.ledger import Ledger
 from orchestrator.engine.progress import ProgressMeter
 from orchestrator.engine.schedule import Schedule, Skip
-from orchestrator.engine.stitch import SEPARATOR
+from orchestrator.engine.stitching.join_source import rejoin
+from orchestrator.engine.stitching.stitch import SEPARATOR
 from orchestrator.plan.json_text import read_json, write_json
 from orchestrator.plan.workload import Chunk
 from orchestrator.runners.base import Failure, FailureClass, Reply

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.engine.planner import answer_schema
+from orchestrator.engine.planner.planner import answer_schema
 from orchestrator.plan.prices import price_table
 from orchestrator.plan.tokens import count_tokens
 from tests.end_to_end.command import Command, Outcome

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.engine.allowance import Allowances, WindowUse, foretell, window_from_record, window_record
+from orchestrator.engine.costs.allowance import Allowances, WindowUse, foretell, window_from_record, window_record
 from orchestrator.runners.base import UsageWindow
 
 RESET_S = 10_000.0

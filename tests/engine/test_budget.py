@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from orchestrator.engine.budget import MARGIN, SMALL_LIMIT, Budget, Expected
+from orchestrator.engine.costs.budget import MARGIN, SMALL_LIMIT, Budget, Expected
 
 KNOWN = Expected(usd=0.1, low_usd=0.1, high_usd=0.1, learned=True)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from orchestrator.api import forecast_plan, run_plan
-from orchestrator.engine.outlook import Outlook
+from orchestrator.engine.costs.outlook import Outlook
 from orchestrator.events import ChunkReused, ChunkStarted
 from orchestrator.plan.tokens import count_tokens
 from orchestrator.runners.base import Failure, FailureClass, Reply, Request, Usage

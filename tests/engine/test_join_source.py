@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from orchestrator import Failure, FailureClass, PlanChangedError, Reply, Request, SimulatedRunner
 from orchestrator.api import recall_result
 from orchestrator.engine.groups import known_from
-from orchestrator.engine.join_source import rejoin, source_text
-from orchestrator.engine.output import PartialFile
-from orchestrator.engine.stitch import flat_ids, stitch, stitch_frames
+from orchestrator.engine.stitching.join_source import rejoin, source_text
+from orchestrator.engine.stitching.output import PartialFile
+from orchestrator.engine.stitching.stitch import flat_ids, stitch, stitch_frames
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.split import SplitMode, split_text
 from orchestrator.plan.workload import Workload

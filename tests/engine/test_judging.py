@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator.engine.consistency import inconsistencies
-from orchestrator.engine.coverage import points_of, uncovered
-from orchestrator.engine.judging import shortfalls
+from orchestrator.engine.reviewing.consistency import inconsistencies
+from orchestrator.engine.reviewing.coverage import points_of, uncovered
+from orchestrator.engine.reviewing.judging import shortfalls
 from orchestrator.plan.expecting import ExpectSpec
 
 SOURCE = """# Pumps

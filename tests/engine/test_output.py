@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.engine.output import PartialFile, check_output, incomplete_path, sha256_of, write_atomically
+from orchestrator.engine.stitching.output import PartialFile, check_output, incomplete_path, sha256_of, write_atomically
 from orchestrator.errors import OutputExistsError, UsageError
 
 IDS = ["a", "b", "c"]

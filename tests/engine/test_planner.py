@@ -13,7 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.engine.planner import (
+from orchestrator.engine.planner.fit import check_planned
+from orchestrator.engine.planner.form import MAX_CHUNKS, MAX_PROBLEMS, MAX_PROMPT_CHARS, MAX_WORDS, PLACEHOLDER
+from orchestrator.engine.planner.material import HEAD_TOKENS
+from orchestrator.engine.planner.planner import (
     PlannedWork,
     PlannerTask,
     answer_schema,
@@ -22,9 +25,6 @@ from orchestrator.engine.planner import (
     plan_from_answer,
     planner_task,
 )
-from orchestrator.engine.planner_fit import check_planned
-from orchestrator.engine.planner_form import MAX_CHUNKS, MAX_PROBLEMS, MAX_PROMPT_CHARS, MAX_WORDS, PLACEHOLDER
-from orchestrator.engine.planner_material import HEAD_TOKENS
 from orchestrator.plan.inputs import StdinText
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.template import compile_template

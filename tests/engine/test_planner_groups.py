@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.engine.planner import as_template, plan_from_answer, planner_task
-from orchestrator.engine.planner_by_rule import GOOD_PIECES
-from orchestrator.engine.planner_fit import MAX_PIECES, check_planned, room_tokens
-from orchestrator.engine.planner_form import MAX_PROMPT_CHARS, PLACEHOLDER
+from orchestrator.engine.planner.by_rule import GOOD_PIECES
+from orchestrator.engine.planner.fit import MAX_PIECES, check_planned, room_tokens
+from orchestrator.engine.planner.form import MAX_PROMPT_CHARS, PLACEHOLDER
+from orchestrator.engine.planner.planner import as_template, plan_from_answer, planner_task
 from orchestrator.engine.render import Known, input_values, render_prompt
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.template import compile_template

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator import SimulatedRunner
-from orchestrator.engine.provenance import rebuild_answers, result_map
 from orchestrator.engine.recall import recall_writers
-from orchestrator.engine.stitch import stitch_plainly
+from orchestrator.engine.stitching.provenance import rebuild_answers, result_map
+from orchestrator.engine.stitching.stitch import stitch_plainly
 from orchestrator.store import open_store
 from tests.engine.runs import play
 

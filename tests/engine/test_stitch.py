@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.engine.groups import known_from
-from orchestrator.engine.stitch import Stitched, join_prefix, stitch
+from orchestrator.engine.stitching.stitch import Stitched, join_prefix, stitch
 from orchestrator.plan.load import load_plan
 
 GAPS = {"b": "refusal"}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.engine.stitch_json import Combining, JsonResult, misfits, stitch_lines, stitch_value
+from orchestrator.engine.stitching.stitch_json import Combining, JsonResult, misfits, stitch_lines, stitch_value
 from orchestrator.plan.stitching import Combine, Conflicts
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from orchestrator.engine.seams.work import RULES
-from orchestrator.engine.stitch import seams_of
+from orchestrator.engine.stitching.seams.work import RULES
+from orchestrator.engine.stitching.stitch import seams_of
 from orchestrator.errors import PlanError
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.schema import json_schema

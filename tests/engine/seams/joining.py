@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from markdown_it import MarkdownIt
 
-from orchestrator.engine.seams.edits import Joined, Part, rebuild
-from orchestrator.engine.seams.work import work_seams
+from orchestrator.engine.stitching.seams.edits import Joined, Part, rebuild
+from orchestrator.engine.stitching.seams.work import work_seams
 
 SAFE = ("repeated_heading", "labels", "closing")
 PARSER = MarkdownIt("commonmark").enable("table")

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from orchestrator.engine.seams.edits import apply
-from orchestrator.engine.seams.work import RULES
+from orchestrator.engine.stitching.seams.edits import apply
+from orchestrator.engine.stitching.seams.work import RULES
 from tests.engine.seams.joining import SAFE, joined, shape, text, with_lists_joined
 
 NASTY = {

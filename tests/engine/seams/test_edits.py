@@ -10,8 +10,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.engine.seams.diff import unified_diff
-from orchestrator.engine.seams.edits import Edit, Joined, Part, apply, compose
+from orchestrator.engine.stitching.seams.diff import unified_diff
+from orchestrator.engine.stitching.seams.edits import Edit, Joined, Part, apply, compose
 
 
 @st.composite

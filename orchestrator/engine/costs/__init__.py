@@ -1,0 +1,1 @@
+"""What a run will take and has taken: forecast, estimate, budget, usage windows."""

@@ -1,0 +1,58 @@
+"""What a session can know before it asks: the answers that are stored, and what earlier calls took."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from orchestrator.engine.costs.forecast import Forecast, forecast
+from orchestrator.engine.costs.measuring import learn
+from orchestrator.engine.settings import RunSettings, Surroundings
+from orchestrator.plan.learned import Learned
+from orchestrator.plan.workload import Chunk, Workload
+from orchestrator.store import ChunkRecord, Connection
+
+
+class LookAhead:
+    """Asks the store about a workload, by the rules and the runner of one session."""
+
+    def __init__(self, workload: Workload, *, settings: RunSettings, surroundings: Surroundings) -> None:
+        self._workload = workload
+        self._settings = settings
+        self._with = surroundings
+
+    def of_run(self, run_id: str, own: Mapping[str, ChunkRecord]) -> tuple[Forecast, Learned]:
+        """What the run will reuse, and what is learned of calls like its. `own` are its chunks, if it is resumed."""
+        store = self._with.store
+        earlier = own or {
+            chunk.chunk_id: chunk for chunk in store.previous_chunks(name=self._workload.name, before=run_id)
+        }
+
+        def question(connection: Connection) -> tuple[Forecast, Learned]:
+            learned = learn(connection, self._workload, runner=self._with.runner.kind)
+            return self._forecast(connection, self._workload, own=own, earlier=earlier), learned
+
+        return store.ask(question)
+
+    def are_known(self, chunks: Sequence[Chunk], connection: Connection) -> bool:
+        """Whether all of these chunks, which nothing has to come before, have stored answers that may be reused."""
+        alone = replace(self._workload, chunks={chunk.id: chunk for chunk in chunks}, groups={})
+        return self._forecast(connection, alone, own={}, earlier={}).complete
+
+    def _forecast(
+        self,
+        connection: Connection,
+        workload: Workload,
+        *,
+        own: Mapping[str, ChunkRecord],
+        earlier: Mapping[str, ChunkRecord],
+    ) -> Forecast:
+        return forecast(
+            connection,
+            workload,
+            runner=self._with.runner.kind,
+            rules=self._settings.rules,
+            own=own,
+            earlier=earlier,
+            now_s=self._with.clock.epoch_s(),
+        )

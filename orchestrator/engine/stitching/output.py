@@ -1,0 +1,157 @@
+"""The files of a result: written beside their target, synced, renamed; never over something we did not write."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from orchestrator.engine.stitching.join_source import Frame
+from orchestrator.engine.stitching.stitch import SEPARATOR, join_prefix
+from orchestrator.errors import OutputExistsError, UsageError
+from orchestrator.plan.layout import incomplete_path
+
+__all__ = [
+    "PartialFile",
+    "check_output",
+    "check_place",
+    "incomplete_path",
+    "is_ours",
+    "partial_path",
+    "sha256_of",
+    "write_atomically",
+]
+
+
+def partial_path(output: Path) -> Path:
+    """Where the finished prefix stands while a run goes: `guide.md` → `guide.partial.md`."""
+    return output.with_name(f"{output.stem}.partial{output.suffix}")
+
+
+def failed_path(output: Path) -> Path:
+    """Where the rows without a record go: `tickets.jsonl` → `tickets.failed.jsonl`."""
+    return output.with_name(f"{output.stem}.failed.jsonl")
+
+
+def map_path(written: Path) -> Path:
+    """Where it stands which chunk wrote what of a result: `guide.md` → `guide.md.map.json`."""
+    return written.with_name(f"{written.name}.map.json")
+
+
+def sha256_of(content: bytes) -> str:
+    """In hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def check_output(
+    output: Path, *, written: Callable[[Path], frozenset[str]], force: bool, failed_rows: bool = False
+) -> None:
+    """Refuse, before anything is paid, an output that would overwrite what we did not write.
+
+    With `failed_rows` there may be a file of these beside it. `written` gives the SHA-256 of all that runs wrote to a
+    file ("" for one that grows). Raises `OutputExistsError`, or `UsageError` when the place cannot be written to.
+    """
+    check_place(output)
+    beside = (failed_path(output),) if failed_rows else ()
+    results = (output, incomplete_path(output))
+    for path in (*results, partial_path(output), *map(map_path, results), *beside):
+        if not force and not is_ours(path, written=written):
+            raise OutputExistsError(path)
+
+
+def check_place(output: Path, *, makes_folders: bool = False) -> None:
+    """Raises `UsageError` when no file can be written there; with `makes_folders` its folder need not exist yet."""
+    folder = output.parent
+    while makes_folders and not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    problem = _problem_of(output, folder)
+    if problem:
+        raise UsageError(f"{output} {problem}; choose another file with -o")
+
+
+def _problem_of(output: Path, folder: Path) -> str:
+    try:
+        if output.is_dir():
+            return "is a folder"
+        if output.exists() and not output.is_file():
+            return "is no regular file"
+        if not folder.is_dir():
+            return f"cannot be written: there is no folder {folder}"
+        longest = len(os.fsencode(_beside(map_path(incomplete_path(output))).name))
+        if longest > os.pathconf(folder, "PC_NAME_MAX"):
+            return "cannot be written: its name is too long"
+    except OSError as error:
+        return f"cannot be written: {error.strerror}"
+    return "" if os.access(folder, os.W_OK) else f"cannot be written: the folder {folder} is read-only"
+
+
+def is_ours(path: Path, *, written: Callable[[Path], frozenset[str]]) -> bool:
+    """Whether nothing stands there, or what stands there is what a run wrote."""
+    if not path.exists():
+        return True
+    known = written(path)
+    return "" in known or (path.is_file() and sha256_of(path.read_bytes()) in known)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """`path` holds all of `content` or what it held before, whatever happens. Raises `OSError`."""
+    beside = _beside(path)
+    try:
+        with beside.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+
+
+class PartialFile:
+    """The finished prefix of a text result, in order, for a reader who does not want to wait.
+
+    With `frames` it is joined as its source was. It is a convenience: when it cannot be written the run goes on
+    without it.
+    """
+
+    def __init__(self, path: Path, *, frames: Mapping[str, Frame] | None = None) -> None:
+        self.path = path
+        self._frames = frames or {}
+        self._written = 0
+        self._dead = False
+
+    def update(self, ids: Sequence[str], *, answers: Mapping[str, str], gaps: Mapping[str, str]) -> None:
+        """Append what became part of the prefix. `gaps` holds only chunks that will get no answer any more.
+
+        `ids` may grow from call to call, behind what is part of the prefix already.
+        """
+        end = self._written
+        while end < len(ids) and (ids[end] in answers or ids[end] in gaps):
+            end += 1
+        if end == self._written or self._dead:
+            return
+        text = join_prefix(ids[self._written : end], answers=answers, gaps=gaps, frames=self._frames)
+        before = SEPARATOR if self._written and not self._frames else ""
+        try:
+            with self.path.open("ab" if self._written else "wb") as file:
+                file.write((before + text).encode("utf-8", "surrogatepass"))
+        except OSError:
+            self._dead = True
+        self._written = end
+
+    def remove(self) -> None:
+        """Nothing is to be read there: the run has only begun, or the result itself exists."""
+        with contextlib.suppress(OSError):
+            self.path.unlink(missing_ok=True)

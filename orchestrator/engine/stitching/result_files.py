@@ -1,0 +1,171 @@
+"""One result file for each source file: what each holds, where it may stand, and getting it there."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.engine.journal import Journal
+from orchestrator.engine.render import Known
+from orchestrator.engine.stitching.output import check_place, incomplete_path, is_ours, sha256_of, write_atomically
+from orchestrator.engine.stitching.stitch import stitch_ids
+from orchestrator.errors import OutputExistsError, OutputWriteError
+from orchestrator.plan.layout import files_to_write
+from orchestrator.plan.workload import ResultFiles, Workload
+from orchestrator.store import Connection, Writes
+from orchestrator.store.reads import output_hashes
+
+Hashes = Mapping[Path, frozenset[str]]
+"""The SHA-256 of all that runs wrote to each file."""
+
+NOT_RUN = "not run yet"
+"""The reason of a gap to which a stopped run did not come."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResultFile:
+    """The result of one source: its text, and the file that it belongs in, which says whether something is missing."""
+
+    source: str
+    path: Path
+    text: str
+    complete: bool
+
+    @property
+    def target(self) -> Path:
+        """The file to write."""
+        return self.path if self.complete else incomplete_path(self.path)
+
+    @property
+    def content(self) -> bytes:
+        """The bytes to write."""
+        return self.text.encode("utf-8", "surrogatepass")
+
+
+def files_of_run(workload: Workload, kept: Mapping[str, Any], *, none: bool) -> ResultFiles | None:
+    """The files that a process writes, by what is `kept` with its run; `none` when it is to write no file.
+
+    A call that named an output, or none, has its way instead; a sample is never taken for the whole.
+    """
+    if none or kept["output"] is not None or kept.get("sample") is not None:
+        return None
+    return files_to_write(workload)
+
+
+def check_files(files: ResultFiles, *, ask: Callable[[Callable[[Connection], None]], None], force: bool) -> None:
+    """Refuse, before anything is paid, result files that would overwrite what we did not write.
+
+    `ask` puts a question to the store. Raises `OutputExistsError`, or `UsageError` for a place that cannot be written.
+    """
+    for path in files.paths.values():
+        check_place(path, makes_folders=True)
+
+    def check(connection: Connection) -> None:
+        theirs = [
+            place
+            for path in files.paths.values()
+            for place in (path, incomplete_path(path))
+            if not is_ours(place, written=lambda each: output_hashes(connection, str(each)))
+        ]
+        if theirs:
+            raise OutputExistsError(theirs[0], more=len(theirs) - 1)
+
+    if not force:
+        ask(check)
+
+
+def make_files(
+    workload: Workload, known: Known, files: ResultFiles, *, faulty: Collection[str] = ()
+) -> list[ResultFile]:
+    """The results of all sources, in order, but for those of which nothing was run yet. Pure.
+
+    A file with an answer of a `faulty` chunk is not complete; "" among them stands for all.
+    """
+    by_source: dict[str, list[str]] = {source: [] for source in files.paths}
+    for chunk_id in known.members(files.group) or ():
+        item = known.chunks[chunk_id].item
+        if item is not None:
+            by_source[item.source].append(chunk_id)
+    results: list[ResultFile] = []
+    for source, ids in by_source.items():
+        if not ids or any(known.gaps.get(each) != NOT_RUN for each in ids):
+            complete = "" not in faulty and all(each in known.answers and each not in faulty for each in ids)
+            results.append(ResultFile(source, files.paths[source], stitch_ids(workload, known, ids), complete))
+    return results
+
+
+class FilesWriter:
+    """Writes the results of one run: each file whole or not at all, and only those that change."""
+
+    def __init__(self, *, force: bool, journal: Journal) -> None:
+        self._force = force
+        self._journal = journal
+        self.written: dict[str, Path] = {}
+
+    async def write(self, results: Sequence[ResultFile]) -> None:
+        """Write them all; afterwards `written` maps each source to the file that holds its result.
+
+        Raises `OutputWriteError` for the first that cannot be written, once all others are.
+        """
+        known = await self._journal.ask(lambda connection: _hashes(connection, results))
+        changed = await asyncio.to_thread(lambda: [each for each in results if not _holds(each.target, each.content)])
+        errors = await asyncio.to_thread(self._refuse, changed, known)
+        allowed = [each for each in changed if each.target not in errors]
+        # Noted before they are written: whatever a crash leaves there is then known to be ours.
+        notes = [
+            Writes.put_output(str(each.target), sha256=digest, run_id=self._journal.run_id)
+            for each in results
+            if each.target not in errors and (digest := sha256_of(each.content)) not in known[each.target]
+        ]
+        await self._journal.ask(lambda connection: [note(connection) for note in notes])
+        for each in allowed:
+            error = await asyncio.to_thread(_write, each)
+            if error is not None:
+                errors[each.target] = error
+        good = [each for each in results if each.target not in errors]
+        self.written = {each.source: each.target for each in good}
+        await asyncio.to_thread(_tidy, [each for each in good if each.complete], known)
+        if errors:
+            raise next(iter(errors.values()))
+
+    def _refuse(self, changed: Sequence[ResultFile], known: Hashes) -> dict[Path, OutputWriteError]:
+        return {
+            each.target: OutputWriteError(each.target, reason="it was changed while the run went on")
+            for each in changed
+            if not self._force and not is_ours(each.target, written=known.__getitem__)
+        }
+
+
+def _hashes(connection: Connection, results: Sequence[ResultFile]) -> Hashes:
+    places = [place for each in results for place in (each.path, incomplete_path(each.path))]
+    return {place: output_hashes(connection, str(place)) for place in places}
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return path.stat().st_size == len(content) and path.read_bytes() == content
+    except OSError:
+        return False
+
+
+def _tidy(results: Sequence[ResultFile], known: Hashes) -> None:
+    """An earlier result with gaps is out of date now; what somebody else wrote there stays."""
+    for incomplete in (incomplete_path(each.path) for each in results):
+        if is_ours(incomplete, written=known.__getitem__):
+            incomplete.unlink(missing_ok=True)
+
+
+def _write(result: ResultFile) -> OutputWriteError | None:
+    folder = result.target.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.path.realpath(folder) != str(folder):
+            return OutputWriteError(result.target, reason="its folder has become a link to another place")
+        write_atomically(result.target, result.content)
+    except OSError as error:
+        return OutputWriteError(result.target, reason=error.strerror or str(error))
+    return None
