@@ -35,12 +35,6 @@ class Tries:
     timeouts: int = 0
     started_s: float = 0.0
     told_s: float = 0.0
-    task: asyncio.Task[None] | None = None
-
-    @property
-    def under_way(self) -> bool:
-        """Whether an attempt is going on."""
-        return self.task is not None and not self.task.done()
 
 
 class Attempts:
@@ -66,6 +60,7 @@ class Attempts:
         self._clock = clock
         self._on_answering = on_answering
         self._on_ended = on_ended
+        self._under_way: dict[str, asyncio.Task[None]] = {}
 
     def start(self, chunk: Chunk, *, prompt: str, context: str, earlier: int) -> Request:
         """Begin the chunk's next attempt; after each timeout it gets twice the time.
@@ -91,20 +86,27 @@ class Attempts:
             expect=chunk.expect.model_dump(exclude_defaults=True) if chunk.expect is not None else {},
             source=source_of(chunk),
         )
-        tries.task = asyncio.create_task(self._attempt(request), name=f"orchestrate {chunk.id}")
+        task = asyncio.create_task(self._attempt(request), name=f"orchestrate {chunk.id}")
+        self._under_way[chunk.id] = task
+        # Not `pop` by id alone: the next attempt of the chunk may have begun by then.
+        task.add_done_callback(partial(self._over, chunk.id))
         return request
 
     def running_s(self) -> dict[str, float]:
         """The chunks with an attempt under way, and for how many seconds."""
         now = self._clock.monotonic_s()
-        return {chunk_id: round(now - tries.started_s, 1) for chunk_id, tries in self.of.items() if tries.under_way}
+        return {chunk_id: round(now - self.of[chunk_id].started_s, 1) for chunk_id in self._under_way}
 
     def cancel(self) -> list[asyncio.Task[None]]:
         """Ask all that is under way to end; the tasks to wait for."""
-        tasks = [tries.task for tries in self.of.values() if tries.task is not None and not tries.task.done()]
+        tasks = list(self._under_way.values())
         for task in tasks:
             task.cancel()
         return tasks
+
+    def _over(self, chunk_id: str, task: asyncio.Task[None]) -> None:
+        if self._under_way.get(chunk_id) is task:
+            del self._under_way[chunk_id]
 
     async def _attempt(self, request: Request) -> None:
         try:

@@ -166,7 +166,7 @@ class Executor:
         self._mailbox.post_after(self._meter.heartbeat_s, self._heartbeat)
 
     def _tell_progress(self) -> None:
-        self._meter.tell(self._journal, done=self._schedule.done_count, running=self._attempts.running_s())
+        self._meter.tell(self._journal, done=self._schedule.done_count, running_s=self._attempts.running_s)
 
     def _advance(self) -> None:
         """Look up and start all that can go on now."""

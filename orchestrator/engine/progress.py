@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from orchestrator.engine.clock import Clock
 from orchestrator.engine.journal import Journal
@@ -41,8 +41,8 @@ class ProgressMeter:
         """The chunk needs no more time."""
         self._expected.pop(chunk_id, None)
 
-    def tell(self, journal: Journal, *, done: int, running: Mapping[str, float]) -> None:
-        """Tell it, unless it was told a moment ago and more is to come."""
+    def tell(self, journal: Journal, *, done: int, running_s: Callable[[], Mapping[str, float]]) -> None:
+        """Tell it, unless it was told a moment ago and more is to come. `running_s` is asked only when it is told."""
         now = self._clock.monotonic_s()
         if now - self._told_s < MIN_INTERVAL_S and done < self._total:
             return
@@ -53,7 +53,7 @@ class ProgressMeter:
             total=self._total,
             fraction=round(done / self._total, 4) if self._total else 1.0,
             eta_s=self._eta_s(),
-            running=dict(running),
+            running=dict(running_s()),
         )
 
     def _eta_s(self) -> float | None:
