@@ -54,6 +54,7 @@ class CommonOptions(TypedDict, total=False):
     on_event: called with each event, in order, in the event loop's thread; dropped when it raises.
     max_concurrency, max_cost_usd: instead of the plan's limits.
     wait_for_limits: pause at a usage limit (default), or stop there.
+    allow_tools: the tools that a plan may use when it asks for them, such as ["Read", "Grep"]; none when left out.
     force: overwrite an output file that was not written by a run.
     confirm: asked once before the first call; False stops the run.
     control: a `RunControl` to stop the run with.
@@ -70,6 +71,7 @@ class CommonOptions(TypedDict, total=False):
     max_concurrency: int | None
     max_cost_usd: float | None
     wait_for_limits: bool
+    allow_tools: Sequence[str] | None
     force: bool
     confirm: Confirm | None
     control: RunControl | None

@@ -16,6 +16,7 @@ from typing import Any
 from orchestrator.engine.clock import Clock
 from orchestrator.engine.control import RunControl
 from orchestrator.engine.gate import Bounds
+from orchestrator.engine.grants import read_grant, require_granted
 from orchestrator.engine.recall import file_record, input_record, reload_workload, stitch_record
 from orchestrator.engine.reuse import ReuseRules
 from orchestrator.engine.session import RunSession
@@ -78,6 +79,7 @@ def bind_new_run(opened: OpenedPlan, options: Options, *, environment: Mapping[s
         "max_concurrency": options.get("max_concurrency"),
         "max_cost_usd": options.get("max_cost_usd"),
         "wait_for_limits": options.get("wait_for_limits", True),
+        "allow_tools": read_grant(options.get("allow_tools") or ()),
         "fresh": bool(options.get("fresh")),
         "redo": redo,
         "only": only,
@@ -130,6 +132,8 @@ async def bind_resumed_run(run_id: str, options: Options, *, environment: Mappin
         kept["runner"] = _runner_name(options["runner"])
     if options.get("claude") is not None:
         kept["claude"] = _text(_program(options["claude"]))
+    if options.get("allow_tools") is not None:
+        kept["allow_tools"] = read_grant(options["allow_tools"])
     if options.get("output") not in (None, NO_FILE):
         kept["output"] = str(_output(workload, options["output"], default=False))
     record = replace(record, options=kept)
@@ -171,11 +175,13 @@ def _session(
     clock: Clock,
 ) -> RunSession:
     kept, limits = record.options, workload.plan.limits
+    chosen = options.get("environment")
+    surrounding = environment if chosen is None else chosen
+    require_granted(workload, allowed=kept.get("allow_tools", ()), environment=surrounding)
     runner: Runner | str | None = options.get("runner")
     if runner is None or isinstance(runner, str):
         claude = Path(kept["claude"]) if kept["claude"] else None
-        chosen = options.get("environment")
-        runner = choose_runner(kept["runner"], claude=claude, environment=environment if chosen is None else chosen)
+        runner = choose_runner(kept["runner"], claude=claude, environment=surrounding)
     on_event = options.get("on_event")
     settings = RunSettings(
         max_concurrency=limits.max_concurrency if kept["max_concurrency"] is None else kept["max_concurrency"],
@@ -288,6 +294,8 @@ def check_options(options: Options, *, known: Collection[str]) -> None:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             raise UsageError(f"there is no option {name!r}" + (f"; did you mean {near[0]}?" if near else ""))
+    if isinstance(options.get("allow_tools"), str):
+        raise UsageError("allow_tools must be a list, such as ['Read', 'Grep']")
     count = options.get("sample")
     if count is not None and (type(count) is not int or count < 1):
         raise UsageError(f"sample must be a whole number above 0, not {count!r}")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from orchestrator.binding import bind_new_run, kept_limit
+from orchestrator.engine.grants import read_grant, require_granted
 from orchestrator.engine.planner.fit import check_planned
 from orchestrator.engine.planner.form import Strategy
 from orchestrator.engine.planner.planner import (
@@ -112,6 +113,9 @@ async def make_plan(
     request = opened.workload
     limit = kept_limit(request, options)
     require_bound(options, limit=limit)
+    if then_run:
+        allowed, chosen = read_grant(options.get("allow_tools") or ()), options.get("environment")
+        require_granted(request, allowed=allowed, environment=environment if chosen is None else chosen)
     follow = {name: _plain(options.get(name)) for name in FOLLOWED} | {"max_cost_usd": limit, "run": then_run}
     first = task = await first_task(opened)
     spent, problems, run, confirm = 0.0, list[str](), None, options.get("confirm")
@@ -192,7 +196,8 @@ async def reopen(run_id: str, options: Options) -> tuple[OpenedPlan, dict[str, A
         is_file=kept["is_file"],
         loader=loader,
     )
-    began = {name: kept[name] for name in ("runner", "claude", "max_concurrency", "wait_for_limits")} | dict(planning)
+    names = ("runner", "claude", "max_concurrency", "wait_for_limits", "allow_tools")
+    began = {name: kept.get(name) for name in names} | dict(planning)
     del began["run"]
     given = {"inputs": given_again(record), **{name: value for name, value in options.items() if value is not None}}
     return opened, {name: value for name, value in began.items() if value is not None} | given

@@ -43,9 +43,10 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
 
 
 class Redactor:
-    """Takes known secrets, and what looks like one, out of texts. Immutable; without `secrets` it knows looks alone.
+    """Takes known secrets, and whatever looks like one, out of texts. Immutable.
 
-    A secret is found as it is, in JSON, percent-encoded and, as of a basic login, in base64.
+    Without `secrets` it knows looks alone. A secret is found as it is, in JSON, percent-encoded and, as of a basic
+    login, in base64.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:

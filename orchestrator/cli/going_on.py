@@ -133,6 +133,7 @@ def _run_again(run: RunRecord, *, plan: Path, here: Path) -> list[str]:
     words += ["-j", str(kept["max_concurrency"])] if kept["max_concurrency"] else []
     words += ["--max-cost", format(Decimal(repr(kept["max_cost_usd"])), "f")] if kept["max_cost_usd"] else []
     words += [] if kept["wait_for_limits"] else ["--no-wait"]
+    words += ["--allow-tools", ",".join(kept["allow_tools"])] if kept.get("allow_tools") else []
     output = kept["output"]
     # The file of a sample is named after that of the whole, and would be once more.
     if output and (output == "-" or not kept.get("sample")):

@@ -113,6 +113,10 @@ WaitOption = Annotated[
     bool | None,
     typer.Option("--wait/--no-wait", help="Wait for the end of a usage limit (as usual), or stop there."),
 ]
+AllowToolsOption = Annotated[
+    list[str] | None,
+    typer.Option("--allow-tools", metavar="A,B", help="Tools that the plan may use if it asks: Read, Grep, Glob."),
+]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask before an expensive run.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite an output file that no run wrote.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -173,6 +177,7 @@ class WatchOptions(CallOptions):
 
     output: OutputOption = None
     max_concurrency: ConcurrencyOption = None
+    allow_tools: AllowToolsOption = None
     force: ForceOption = False
 
 

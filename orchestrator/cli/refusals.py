@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-NOT_YET = ("--allow-tools",)
-"""Announced, and not in this version."""
-
 OF_A_NEW_RUN = {
     "--fresh": "",
     "--input": " NAME=FILE",
@@ -23,9 +20,6 @@ OF_A_NEW_RUN = {
 def refusal(words: Sequence[str]) -> str:
     """Why this command line (its command first) is refused, and what to type instead; empty when it may go on."""
     options = [word.partition("=")[0] for word in _before_dashes(words) if word.startswith("--")]
-    for option in options:
-        if option in NOT_YET:
-            return f"{option} is not in this version yet"
     if words[:1] == ["resume"]:
         for option in options:
             if option in OF_A_NEW_RUN:

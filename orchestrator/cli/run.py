@@ -78,6 +78,7 @@ class Session:
             "on_event": self.relay.on_event,
             "max_concurrency": watch.max_concurrency,
             "max_cost_usd": watch.max_cost_usd,
+            "allow_tools": watch.allow_tools,
             "force": watch.force,
             "control": self.control,
             "on_loading": self.relay.loading,

@@ -11,6 +11,7 @@ from typing import cast
 from orchestrator.engine.clock import Clock
 from orchestrator.engine.journal import Journal
 from orchestrator.engine.mailbox import Mailbox
+from orchestrator.engine.render import chunk_context
 from orchestrator.engine.reviewing.judging import source_of
 from orchestrator.events import ChunkProgressed
 from orchestrator.plan.workload import Chunk
@@ -65,7 +66,7 @@ class Attempts:
     def start(self, chunk: Chunk, *, prompt: str, context: str, earlier: int) -> Request:
         """Begin the chunk's next attempt; after each timeout it gets twice the time.
 
-        `earlier` attempts were made by processes before this one.
+        `context` is what all chunks share; `earlier` attempts were made by processes before this one.
         """
         tries = self.of.setdefault(chunk.id, Tries(number=earlier))
         tries.number += 1
@@ -75,7 +76,7 @@ class Attempts:
             chunk_id=chunk.id,
             attempt=tries.number,
             prompt=prompt,
-            context=context,
+            context=chunk_context(chunk, context),
             model=chunk.model,
             fallback_model=chunk.fallback_model,
             effort=chunk.effort,
@@ -85,6 +86,8 @@ class Attempts:
             rows=chunk.form.rows if chunk.form is not None else (),
             expect=chunk.expect.model_dump(exclude_defaults=True) if chunk.expect is not None else {},
             source=source_of(chunk),
+            tools=chunk.tooling.tools if chunk.tooling is not None else (),
+            workdir=chunk.tooling.folder if chunk.tooling is not None else None,
         )
         task = asyncio.create_task(self._attempt(request), name=f"orchestrate {chunk.id}")
         self._under_way[chunk.id] = task

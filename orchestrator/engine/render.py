@@ -31,6 +31,13 @@ def system_prompt(workload: Workload) -> str:
     return f"{own}\n\n{workload.context}" if workload.context else own
 
 
+def chunk_context(chunk: Chunk, shared: str) -> str:
+    """The system prompt of one chunk: what all are told, then the CLAUDE.md of its folder if it asks for that."""
+    if not chunk.memory:
+        return shared
+    return f"{shared}\n\n{fill(prompt_text('project-memory'), {'text': chunk.memory})}"
+
+
 def input_values(workload: Workload) -> dict[str, Value]:
     """The inputs as templates see them."""
     return {name: Items(each.items) if each.items else each.text for name, each in workload.inputs.items()}
@@ -185,17 +192,17 @@ def stitch_values(workload: Workload, known: Known) -> dict[str, object]:
 
 
 def fingerprint(chunk: Chunk, *, prompt: str, context: str, runner: str) -> str:
-    """SHA-256, in hexadecimal, of all that shapes the chunk's answer, and of nothing else.
+    """SHA-256, in hexadecimal, of all that shapes the chunk's answer, and of nothing else; `context` is what all share.
 
     Equal prompts of one plan are told apart by `chunk.occurrence`: ten requests for a name are ten requests.
     """
     shape: list[object] = [
         FINGERPRINT_VERSION,
         runner,
-        context,
+        chunk_context(chunk, context),
         chunk.model or "default",
         chunk.effort or "default",
-        [],
+        [] if chunk.tooling is None else [*chunk.tooling.tools, chunk.tooling.name],
         chunk.output_schema,
         chunk.occurrence,
         prompt,

@@ -49,13 +49,16 @@ def notes(workload: Workload, estimate: Estimate, *, tally: Tally | None = None)
         *_moving_numbers(workload),
         *_bad_cuts(workload),
         *_nameless_records(workload),
+        *_tools(workload),
     )
 
 
 def _certain_tokens(chunk: Chunk, workload: Workload, count: Count) -> int:
     """Tokens (`cl100k_base`, which counts fewer than any model) of all that is known of a prompt before the run."""
-    return count(chunk.template.source) + sum(
-        _certain(reference, chunk, workload, count) for reference in chunk.template.references
+    return (
+        count(chunk.template.source)
+        + count(chunk.memory)
+        + sum(_certain(reference, chunk, workload, count) for reference in chunk.template.references)
     )
 
 
@@ -128,6 +131,15 @@ def _nameless_records(workload: Workload) -> Iterator[str]:
                 f"{group.id} answers for several rows at once, and no record says for which: "
                 "give the input a `key`, and name that column in `fields`"
             )
+
+
+def _tools(workload: Workload) -> Iterator[str]:
+    prototypes = [group.prototype for group in workload.groups.values()]
+    asked = [chunk.tooling for chunk in (*workload.chunks.values(), *prototypes) if chunk.tooling is not None]
+    if asked:
+        tools = ",".join(sorted({tool for tooling in asked for tool in tooling.tools}))
+        folders = ", ".join(sorted({tooling.name for tooling in asked}))
+        yield f"run it with --allow-tools {tools} as it asks; what they read in {folders} is not in the estimate"
 
 
 def _price(model: str | None) -> Price:

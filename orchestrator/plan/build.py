@@ -16,6 +16,7 @@ from orchestrator.plan.grouping import GroupFacts
 from orchestrator.plan.model import TIMEOUT_S, ChunkSpec, OnMissing, Plan
 from orchestrator.plan.pieces import pair_chunks, piece_chunks
 from orchestrator.plan.selection import in_plan_order
+from orchestrator.plan.tooling import Hands
 from orchestrator.plan.workload import Carry, Chunk, ForEach, Group, Reduce
 from orchestrator.prompt_texts import prompt_text
 
@@ -31,7 +32,9 @@ class Built:
     groups: dict[str, Group]
 
 
-def build_chunks(plan: Plan, drafts: Sequence[ChunkDraft], facts: Mapping[str, GroupFacts]) -> Built:
+def build_chunks(
+    plan: Plan, drafts: Sequence[ChunkDraft], facts: Mapping[str, GroupFacts], hands: Sequence[Hands]
+) -> Built:
     """Every chunk of a plan whose drafts have no problem. Takes about a second for 10,000 pieces."""
     plain: dict[str, Chunk] = {}
     groups: dict[str, Group] = {}
@@ -39,14 +42,14 @@ def build_chunks(plan: Plan, drafts: Sequence[ChunkDraft], facts: Mapping[str, G
     shown = {spec.id: _shown_whole(draft) for spec, draft in zip(plan.chunks, drafts, strict=True)}
     continuity = follow(plan, facts=facts, shown=shown)
     before = ""
-    for at, (spec, draft) in enumerate(zip(plan.chunks, drafts, strict=True)):
+    for at, (spec, draft, may) in enumerate(zip(plan.chunks, drafts, hands, strict=True)):
         assert draft.prompt is not None, "a prompt that cannot be read is a problem"
         form = _form(draft, facts.get(spec.id))
-        chunk = replace(_chunk(plan, spec, draft.prompt, facts, seen, form), order=(at,))
+        chunk = replace(_chunk(plan, spec, draft.prompt, facts, seen, form, may), order=(at,))
         if spec.for_each is not None:
             groups[spec.id] = _for_each(chunk, spec, facts[spec.id], plan=plan, continuity=continuity)
         elif spec.reduce is not None:
-            last = _chunk(plan, spec, draft.final, facts, seen, form) if draft.final is not None else chunk
+            last = _chunk(plan, spec, draft.final, facts, seen, form, may) if draft.final is not None else chunk
             groups[spec.id] = _reduce(chunk, replace(last, order=(at,)), spec)
         else:
             plain[spec.id] = _carrying(chunk, spec, continuity, previous=before)
@@ -138,10 +141,11 @@ def _chunk(
     facts: Mapping[str, GroupFacts],
     seen: Counter[str],
     form: AnswerForm | None,
+    may: Hands,
 ) -> Chunk:
     references = tuple(dict.fromkeys(each.key for each in prompt.template.references if each.namespace == "chunks"))
     upstream = tuple(dict.fromkeys((*references, *spec.depends_on)))
-    recipe = _recipe(plan, spec, prompt.located.text, form)
+    recipe = _recipe(plan, spec, prompt.located.text, form, may)
     seen[recipe] += 1
     return Chunk(
         id=spec.id,
@@ -156,12 +160,14 @@ def _chunk(
         complexity=spec.complexity or plan.complexity or "medium",
         timeout_s=_timeout_s(plan, spec),
         max_attempts=spec.max_attempts or plan.max_attempts or DEFAULT_ATTEMPTS,
-        reuse=spec.reuse or plan.reuse or "always",
+        reuse=spec.reuse or plan.reuse or ("never" if may.tooling else "always"),
         occurrence=seen[recipe] - 1,
         recipe=recipe,
         output_schema=form.sent if form is not None else None,
         form=form,
         expect=spec.expect,
+        tooling=may.tooling,
+        memory=may.memory,
     )
 
 
@@ -190,8 +196,12 @@ def _timeout_s(plan: Plan, spec: ChunkSpec) -> float:
     return plan.timeout_s if plan.timeout_s is not None else TIMEOUT_S[plan.complexity or "medium"]
 
 
-def _recipe(plan: Plan, spec: ChunkSpec, prompt: str, form: AnswerForm | None) -> str:
+def _recipe(plan: Plan, spec: ChunkSpec, prompt: str, form: AnswerForm | None, may: Hands) -> str:
     shape: list[object] = [prompt, spec.template, spec.model or plan.model, spec.effort or plan.effort]
     if form is not None:
         shape.append(form.schema)
+    if may.tooling is not None:
+        shape.append([*may.tooling.tools, may.tooling.name])
+    if may.memory:
+        shape.append(may.memory)
     return hashlib.sha256(json.dumps(shape).encode()).hexdigest()

@@ -112,7 +112,7 @@ class Counts:
         return self._prompt(chunk, own=True)
 
     def _prompt(self, chunk: Chunk, *, own: bool) -> float:
-        total = float(self._count(chunk.template.source)) + self._told(chunk)
+        total = float(self._count(chunk.template.source) + self._count(chunk.memory)) + self._told(chunk)
         for reference in chunk.template.references:
             if not own and reference.namespace in ("item", "parts"):
                 continue
@@ -141,6 +141,7 @@ def _texts_of(workload: Workload) -> Iterator[str]:
     yield from (text.text for name, text in workload.inputs.items() if name in used)
     for chunk in _all_chunks(workload):
         yield chunk.template.source
+        yield chunk.memory
         if chunk.item is not None and chunk.item.text is not None and chunk.item.tokens is None:
             yield chunk.item.text
 

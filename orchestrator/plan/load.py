@@ -38,6 +38,7 @@ from orchestrator.plan.model import Plan
 from orchestrator.plan.paths import PathError, read_bytes
 from orchestrator.plan.report import Report
 from orchestrator.plan.selection import leaves, select
+from orchestrator.plan.tooling import Hands, draft_tooling
 from orchestrator.plan.workload import InputText, ResultFiles, Workload
 from orchestrator.plan.yaml_source import MAX_BYTES, YamlPath, read_yaml
 
@@ -74,6 +75,7 @@ class _Texts:
     stitch_schema: Mapping[str, Any] | None
     output: Path | None
     result_files: ResultFiles | None
+    hands: list[Hands]
 
 
 def load_plan(
@@ -182,8 +184,9 @@ def _read_texts(
     patterns = {name: patterns_of(value) for name, value in declared if _is_name(name)}
     material = Material(chunks, groups, inputs, patterns, plan_file, to_be_planned)
     result_files = draft_layout(stitch, material, files)
+    hands = draft_tooling(raw, files)
     review, wanted = draft_review(raw, files), draft_stitch(stitch, files)
-    return _Texts(chunks, inputs, groups, context, review, template, wanted, target, result_files)
+    return _Texts(chunks, inputs, groups, context, review, template, wanted, target, result_files, hands)
 
 
 def _check(raw: dict[str, Any], texts: _Texts, report: Report) -> None:
@@ -214,7 +217,7 @@ def _is_name(key: object) -> bool:
 
 
 def _build(plan: Plan, source: _Source, texts: _Texts, files: PlanFiles) -> Workload:
-    built = build_chunks(plan, texts.chunks, texts.groups)
+    built = build_chunks(plan, texts.chunks, texts.groups, texts.hands)
     template = texts.stitch_template.template if texts.stitch_template is not None else None
     used = [each.key for each in template.references if each.namespace == "chunks"] if template else []
     return Workload(

@@ -14,6 +14,7 @@ from orchestrator.plan.expecting import ExpectSpec, ReviewSpec
 from orchestrator.plan.fields import FIELD_SCHEMA
 from orchestrator.plan.part import ChunkId, FileText, ModelName, PlanPart, PromptText
 from orchestrator.plan.stitching import StitchSpec
+from orchestrator.plan.tool_settings import ToolSettings
 
 Complexity = Literal["simple", "medium", "complex"]
 Effort = Literal["low", "medium", "high", "xhigh", "max"]
@@ -83,7 +84,7 @@ class InputSpec(PlanPart):
     )
 
 
-class SharedSettings(PlanPart):
+class SharedSettings(ToolSettings):
     """Settings that a plan gives to all its chunks and a chunk may override."""
 
     model: ModelName | None = Field(
@@ -107,7 +108,8 @@ class SharedSettings(PlanPart):
     reuse: str | None = Field(
         default=None,
         pattern=REUSE_PATTERN,
-        description="When a stored answer may be used again: always (the default), never, or up to an age such as 24h.",
+        description="When a stored answer may be used again: always (the default), never (the default with tools), or "
+        "up to an age such as 24h.",
     )
 
 
@@ -266,12 +268,10 @@ class Plan(SharedSettings):
 
 
 LATER: dict[str, dict[str, str]] = {
-    "plan": {"tools": "tools", "account": "accounts", "isolation": "process reuse", "workdir": "tools"},
+    "plan": {"account": "accounts", "isolation": "process reuse"},
     "chunk": {
-        "workdir": "tools",
         "account": "accounts",
         "isolation": "process reuse",
-        "tools": "tools",
     },
     "input": {},
     "stitch": {},

@@ -105,6 +105,15 @@ class PiecesKept:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tooling:
+    """Tools that a chunk may use inside `folder` (a real path); `name` is the folder from the plan's root on."""
+
+    tools: tuple[str, ...]
+    folder: Path
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
     """One chunk, resolved.
 
@@ -115,7 +124,8 @@ class Chunk:
     index within its group. `item` is set for a piece of a `for_each`;
     `merges` for a merge of a `reduce`, whose `parts` are known once the answers are. With `keeping` it is a keeper and
     no entry of the plan. With an `output_schema` (a JSON Schema) the answer is one JSON value, which has to fit the
-    `form`, where there is one. `expect` is what an answer has to be like to count as one.
+    `form`, where there is one. `expect` is what an answer has to be like to count as one. `memory` is the
+    CLAUDE.md of its working folder, shown with the context.
     """
 
     id: str
@@ -143,6 +153,8 @@ class Chunk:
     keeping: Keeping | None = None
     output_schema: Mapping[str, Any] | None = None
     form: AnswerForm | None = None
+    tooling: Tooling | None = None
+    memory: str = ""
 
     @property
     def told_of(self) -> tuple[str, ...]:

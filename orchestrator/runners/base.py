@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Protocol
 
 
@@ -31,6 +32,8 @@ class FailureClass(StrEnum):
     """The prompt exceeds the model's window (413 too)."""
     OUTPUT_CEILING = "output_ceiling"
     """The answer was cut at the model's output limit."""
+    TOOL_DENIED = "tool_denied"
+    """The model asked for a tool, or a file, that it may not use; whatever it answered then is not what was asked."""
     REFUSAL = "refusal"
     """The model, or a safeguard, declined."""
     EMPTY = "empty"
@@ -61,7 +64,7 @@ class Request:
     `record_key` its records carry the names of `rows` in that field; a runner that makes answers up needs to know.
     With an `output_schema` (a JSON Schema of an object) the text of the reply is one JSON value in compact form.
     `expect` is what the plan expects of the answer, and `source` what that compares with; the engine judges by it, and
-    only a runner that makes answers up need look at it.
+    only a runner that makes answers up need look at it. `tools` may be used, and nothing be read outside `workdir`.
     """
 
     chunk_id: str
@@ -77,6 +80,8 @@ class Request:
     rows: tuple[str, ...] = ()
     expect: Mapping[str, Any] = field(default_factory=dict[str, Any])
     source: str = ""
+    tools: tuple[str, ...] = ()
+    workdir: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,7 +39,7 @@ def test_what_no_attempt_can_mend_stops_the_run(kind: str) -> None:
     assert reaction(FailureClass(kind)) == StopRun()
 
 
-@pytest.mark.parametrize("kind", ["refusal", "invalid_request", "too_long", "output_ceiling"])
+@pytest.mark.parametrize("kind", ["refusal", "tool_denied", "invalid_request", "too_long", "output_ceiling"])
 def test_what_this_prompt_will_always_meet_fails_at_once(kind: str) -> None:
     """No blind retry: it would be paid for nothing."""
     assert reaction(FailureClass(kind)) == GiveUp()
@@ -107,6 +107,7 @@ def test_every_class_has_a_reaction() -> None:
     assert stops | gives_up | goes_on == set(FailureClass)
     assert gives_up - {FailureClass.CANCELLED} == {
         FailureClass.REFUSAL,
+        FailureClass.TOOL_DENIED,
         FailureClass.INVALID_REQUEST,
         FailureClass.TOO_LONG,
         FailureClass.OUTPUT_CEILING,

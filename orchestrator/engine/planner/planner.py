@@ -152,6 +152,8 @@ def planning_workload(request: Workload, *, chunk_id: str, task: PlannerTask) ->
         occurrence=MEND_IDS.index(chunk_id) if chunk_id in MEND_IDS else 0,
         recipe=hashlib.sha256(task.prompt.encode("utf-8", "replace")).hexdigest(),
         output_schema=task.schema,
+        tooling=None,
+        memory="",
     )
     return replace(
         request,

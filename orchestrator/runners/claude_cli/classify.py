@@ -25,6 +25,7 @@ REMEDIES: dict[FailureClass, str] = {
     FailureClass.INVALID_REQUEST: "Change what is asked, or the settings of this chunk.",
     FailureClass.TOO_LONG: "Give this chunk less text, or split it into several chunks.",
     FailureClass.OUTPUT_CEILING: "Ask for a shorter answer, or split this chunk into several.",
+    FailureClass.TOOL_DENIED: "Name in the prompt what it may read; `tools:` and `workdir:` say what and where.",
     FailureClass.REFUSAL: "Reword what is asked, or choose another model.",
     FailureClass.REJECTED: "Say in the prompt what the plan expects, or expect less (`expect:` in the plan).",
     FailureClass.EMPTY: "Say what has to be in the answer.",

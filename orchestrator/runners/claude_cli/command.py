@@ -81,6 +81,25 @@ recorded, its stdin ends and it exits; `read` takes no byte beyond the line."""
 
 START_LINE = b"go\n"
 
+NEVER_READ = (
+    ".git/**",
+    ".orchestrate/**",
+    ".claude/**",
+    ".ssh/**",
+    ".aws/**",
+    ".env",
+    ".env.*",
+    ".netrc",
+    ".npmrc",
+    ".pypirc",
+    "*.pem",
+    "*.key",
+    "id_rsa*",
+    "id_ed25519*",
+)
+"""What no tool reads even inside a working folder, at any depth: keys, and answers of other runs. Patterns as in
+`.gitignore`. A rule for `Read` holds for `Grep` and `Glob` too: they leave such files out (2.1.332)."""
+
 MAX_SCHEMA_BYTES = 120_000
 """An argument ends at 128 KiB on Linux, its final NUL included; the schema is the only long one."""
 
@@ -99,13 +118,19 @@ class Features:
 def arguments(request: Request, *, system_prompt_file: Path, features: Features) -> list[str]:
     """The lean flags: some 1.8 kB of request beyond the prompt, where `-p` alone sends 50 kB.
 
+    With tools, the CLI itself keeps reads inside the folder that it runs in: `Read`, `Grep` and `Glob` of an absolute
+    path, of `..`, of `~`, and through a symbolic link that leads out are denied and told in `permission_denials`; a
+    recursive search follows no link; a hard link is read, since nothing tells it from a file. No settings are read, so
+    neither `permissions` nor `hooks` of the folder's `.claude` count, and no CLAUDE.md is shown (2.1.332).
     Nothing of the prompt is among them, since arguments show in `ps` and end at 128 KiB on Linux. With `--json-schema`
     the request offers one tool, `StructuredOutput`, although `--tools` is empty (2.1.328, 2.1.330).
     """
     flags = ["-p", "--input-format", "stream-json", "--output-format", "stream-json", "--verbose"]
     if features.partial_messages:
         flags.append("--include-partial-messages")
-    flags += ["--tools", "", "--system-prompt-file", str(system_prompt_file)]
+    flags += ["--tools", ",".join(request.tools), "--system-prompt-file", str(system_prompt_file)]
+    if request.tools:
+        flags += ["--disallowedTools", ",".join(f"Read({pattern})" for pattern in NEVER_READ)]
     flags += ["--setting-sources", "", "--strict-mcp-config"]
     if features.no_session_persistence:
         flags.append("--no-session-persistence")

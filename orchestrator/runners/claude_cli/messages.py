@@ -22,7 +22,10 @@ class Init:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssistantLine:
-    """One complete content block or more of an answer; `error` and what follows is set on lines of the CLI's own."""
+    """One complete content block or more of an answer; `error` and what follows is set on lines of the CLI's own.
+
+    `tools` are the names of the tools that are called here.
+    """
 
     text: str
     model: str
@@ -35,6 +38,7 @@ class AssistantLine:
     status: int | None
     api_error_type: str
     resets_at: float | None
+    tools: tuple[str, ...] = ()
 
     @property
     def synthetic(self) -> bool:
@@ -44,11 +48,16 @@ class AssistantLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserLine:
-    """What was said to the model. `synthetic` when the CLI said it by itself, to make the model go on."""
+    """What was said to the model. `synthetic` when the CLI said it by itself, to make the model go on.
+
+    `tool_result` when it is what a tool gave; `nested` when a sub-agent called it.
+    """
 
     text: str
     synthetic: bool
     refused: bool
+    tool_result: bool = False
+    nested: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +110,9 @@ class RefusalNote:
 class ResultLine:
     """End of the turn. `is_error` is None when the field is missing or no truth value.
 
-    `structured` is the JSON text of the object that a JSON schema asked for, None when there is none.
+    `structured` is the JSON text of the object that a JSON schema asked for, None when there is none. `denials` are the
+    calls of tools that were not allowed, each the tool's name and what it was to look at (`permission_denials` of
+    2.1.332).
     """
 
     subtype: str
@@ -118,6 +129,7 @@ class ResultLine:
     usage: Usage
     session_id: str
     structured: str | None
+    denials: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,9 @@ from orchestrator.runners.claude_cli.messages import (
 EXCERPT_CHARS = 120
 """Kept of a line that is no message."""
 
+_TARGETS = ("file_path", "path", "pattern")
+"""Where the input of a tool says what it looks at."""
+
 Fields = Mapping[str, Any]
 
 
@@ -84,14 +87,18 @@ def _assistant(fields: Fields) -> Message:
         status=_status(fields, "api_error_status"),
         api_error_type=_text(fields, "api_error_type"),
         resets_at=_number(limit, "resetsAt"),
+        tools=tuple(_text(block, "name") for block in _blocks(message.get("content"), "tool_use")),
     )
 
 
 def _user(fields: Fields) -> Message:
+    content = _object(fields, "message").get("content")
     return UserLine(
-        text=_content_text(_object(fields, "message").get("content")),
+        text=_content_text(content),
         synthetic=fields.get("isSynthetic") is True,
         refused=bool(fields.get("refused_message_id")),
+        tool_result=bool(_blocks(content, "tool_result")),
+        nested=bool(fields.get("parent_tool_use_id")),
     )
 
 
@@ -150,7 +157,15 @@ def _result(fields: Fields) -> Message:
         usage=_usage(_object(fields, "usage"), models),
         session_id=_text(fields, "session_id"),
         structured=_structured(fields.get("structured_output")),
+        denials=tuple(_denials(fields.get("permission_denials"))),
     )
+
+
+def _denials(value: object) -> Iterator[str]:
+    for each in _objects(value):
+        given = _object(each, "tool_input")
+        target = next((text for name in _TARGETS if (text := _text(given, name))), "")
+        yield f"{_text(each, 'tool_name')} {target}".strip()
 
 
 def _structured(value: object) -> str | None:
@@ -184,10 +199,17 @@ def _usage(usage: Fields, models: Fields) -> Usage:
 def _content_text(content: object) -> str:
     if isinstance(content, str):
         return content
-    if not isinstance(content, list):
-        return ""
-    blocks = [cast("Fields", block) for block in cast("list[object]", content) if isinstance(block, dict)]
-    return "".join(_text(block, "text") for block in blocks if block.get("type") == "text")
+    return "".join(_text(block, "text") for block in _blocks(content, "text"))
+
+
+def _blocks(content: object, kind: str) -> list[Fields]:
+    return [block for block in _objects(content) if block.get("type") == kind]
+
+
+def _objects(value: object) -> list[Fields]:
+    if not isinstance(value, list):
+        return []
+    return [cast("Fields", each) for each in cast("list[object]", value) if isinstance(each, dict)]
 
 
 def _object(fields: Fields, name: str) -> Fields:

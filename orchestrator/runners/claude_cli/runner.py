@@ -110,7 +110,7 @@ class ClaudeCliRunner:
             ending = await attempt.run(
                 [str(installation.path), *flags],
                 environment=self._child_environment,
-                folder=folder / "empty",
+                folder=request.workdir or folder / "empty",
                 data=prompt_line(request.prompt),
                 watchdog=watchdog,
             )
@@ -120,7 +120,13 @@ class ClaudeCliRunner:
         finally:
             passage.left()
             self._attempts.discard(attempt)
-        outcome = judge(attempt.transcript, ending, now=time.time(), structured=request.output_schema is not None)
+        outcome = judge(
+            attempt.transcript,
+            ending,
+            now=time.time(),
+            structured=request.output_schema is not None,
+            tools=request.tools,
+        )
         evidence = cast("Mapping[str, object]", self._redactor.value(outcome.evidence))
         if isinstance(outcome, Failure):
             return replace(outcome, message=self._redactor.text(outcome.message), evidence=evidence)

@@ -43,8 +43,9 @@ class Seam:
 class Transcript:
     """State of one attempt. Feed it every message in order with `add`; read it at any time.
 
-    `answered` says that the model has begun to answer, so that the login is good. Error texts pass through `redact`
-    before anybody clips them: half a key is no longer found.
+    With tools, the answer is what the model said after the last result of one: before that it tells what it will do.
+    `called` counts the tools that it called. `answered` says that the model has begun to answer, so that the login is
+    good. Error texts pass through `redact` before anybody clips them: half a key is no longer found.
     """
 
     def __init__(self, *, redact: Callable[[str], str] = str) -> None:
@@ -63,6 +64,7 @@ class Transcript:
         self.skipped: Counter[str] = Counter()
         self.lines = 0
         self.answered = False
+        self.called: Counter[str] = Counter()
         self._texts: list[str] = []
         self._complete_chars = 0
         self._delta_chars = 0
@@ -129,6 +131,7 @@ class Transcript:
             self.retry = None
             self.answered = True
             self.model = line.model or self.model
+            self.called.update(line.tools)
             if line.text:
                 self._texts.append(line.text)
                 self._complete_chars += len(line.text)
@@ -140,6 +143,10 @@ class Transcript:
         if line.synthetic:
             reason = next((name for name, words in CONTINUATIONS if words in line.text), "unknown")
             self.seams.append(Seam(reason=reason, chars=self._complete_chars))
+        if line.tool_result and not line.nested:
+            self._texts.clear()
+            self.seams.clear()
+            self._complete_chars = self._delta_chars = 0
 
     def _result(self, line: ResultLine) -> None:
         if line.is_error is not False:

@@ -8,6 +8,7 @@ are a failure of the protocol, never a success.
 from __future__ import annotations
 
 import signal
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from orchestrator.runners.base import Failure, FailureClass, Reply, Usage
@@ -21,6 +22,12 @@ from orchestrator.runners.claude_cli.classify import (
 )
 from orchestrator.runners.claude_cli.messages import ResultLine
 from orchestrator.runners.claude_cli.transcript import Transcript
+
+STRUCTURED_OUTPUT = "StructuredOutput"
+"""The tool that the CLI offers by itself with a JSON schema (2.1.328, 2.1.332)."""
+
+MAX_DENIALS = 20
+"""Denied calls that the evidence names."""
 
 SHELL_CANNOT_START = {126, 127}
 """Exit codes of a shell that could not start the program."""
@@ -45,12 +52,14 @@ class Ending:
     limit_s: float = 0.0
 
 
-def judge(transcript: Transcript, ending: Ending, *, now: float, structured: bool = False) -> Reply | Failure:
-    """The outcome of an attempt. `now` is an epoch second.
+def judge(
+    transcript: Transcript, ending: Ending, *, now: float, structured: bool = False, tools: Collection[str] = ()
+) -> Reply | Failure:
+    """The outcome of an attempt. `now` is an epoch second; `tools` might be used.
 
     With `structured` a JSON schema was asked for: the answer is then the object of the result line, as JSON text.
     """
-    verdict = _verdict(transcript, ending, now, structured)
+    verdict = _verdict(transcript, ending, now, structured, tools)
     if verdict is None:
         text = transcript.results[0].structured if structured else None
         return _reply(transcript, text=transcript.text if text is None else text)
@@ -88,6 +97,7 @@ def evidence_of(transcript: Transcript, ending: Ending) -> dict[str, object]:
         "error": error.error if error else "",
         "api_error": (result.api_error if result else "") or (error.api_error if error else ""),
         "api_error_type": (result.api_error_type if result else "") or (error.api_error_type if error else ""),
+        "tools_called": dict(transcript.called),
         "refusals": [one_line(reason) for reason in transcript.refusals],
     }
     if result:
@@ -97,6 +107,7 @@ def evidence_of(transcript: Transcript, ending: Ending) -> dict[str, object]:
             "terminal_reason": result.terminal_reason,
             "stop_reason": result.stop_reason,
             "num_turns": result.num_turns,
+            "denied": [one_line(call) for call in result.denials[:MAX_DENIALS]],
         }
     return {name: value for name, value in facts.items() if value not in (None, "", [], {}) and value is not False}
 
@@ -104,6 +115,8 @@ def evidence_of(transcript: Transcript, ending: Ending) -> dict[str, object]:
 def _reply(transcript: Transcript, *, text: str) -> Reply:
     result = transcript.results[0]
     evidence: dict[str, object] = {"num_turns": result.num_turns}
+    if transcript.called:
+        evidence["tools_called"] = dict(transcript.called)
     if transcript.seams:
         evidence["seams"] = [{"reason": seam.reason, "chars": seam.chars} for seam in transcript.seams]
     if transcript.skipped:
@@ -121,7 +134,9 @@ def _reply(transcript: Transcript, *, text: str) -> Reply:
     )
 
 
-def _verdict(transcript: Transcript, ending: Ending, now: float, structured: bool) -> Verdict | None:
+def _verdict(
+    transcript: Transcript, ending: Ending, now: float, structured: bool, tools: Collection[str]
+) -> Verdict | None:
     """What is wrong, or None when every sign says success."""
     if transcript.refusals:
         reason = next((text for text in transcript.refusals if " " in text), "the model, or a safeguard, declined")
@@ -134,6 +149,8 @@ def _verdict(transcript: Transcript, ending: Ending, now: float, structured: boo
     completed = result.subtype == "success" and result.terminal_reason in {"", "completed"}
     if result.is_error is True or not completed or result.stop_reason == "max_tokens":
         return classify(_error_evidence(transcript, result), now=now)
+    if denied := _denied(transcript, result, tools):
+        return _failed(FailureClass.TOOL_DENIED, f"the model may not use {denied}")
     if transcript.errors and not transcript.text.strip():
         return classify(_error_evidence(transcript, result), now=now)
     if contradiction := _contradiction(transcript, ending, result, structured):
@@ -144,6 +161,13 @@ def _verdict(transcript: Transcript, ending: Ending, now: float, structured: boo
     if not transcript.text.strip():
         return _failed(FailureClass.EMPTY, "the model ended its turn without any text")
     return None
+
+
+def _denied(transcript: Transcript, result: ResultLine, tools: Collection[str]) -> str:
+    """The first call that was denied, in words. A tool that is not offered at all is in no list of the CLI's."""
+    unknown = sorted({*transcript.called} - {*tools, STRUCTURED_OUTPUT})
+    calls = [*result.denials, *unknown]
+    return f"{calls[0]}{f' (and {len(calls) - 1} more)' if len(calls) > 1 else ''}" if calls else ""
 
 
 def _contradiction(transcript: Transcript, ending: Ending, result: ResultLine, structured: bool) -> str:
