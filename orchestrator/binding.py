@@ -33,7 +33,7 @@ from orchestrator.plan.workload import Workload
 from orchestrator.runners.base import Runner
 from orchestrator.runners.choose import choose_runner
 from orchestrator.store import RunRecord, look_into, open_store
-from orchestrator.store.reads import output_hashes
+from orchestrator.store.reads import output_writers
 
 MAX_CONCURRENCY = 256
 """As for `limits.max_concurrency` in a plan."""
@@ -156,12 +156,12 @@ def check_targets(opened: OpenedPlan, options: Options) -> None:
         )
         target = _target(workload, _kept_output(asked, output), asked, planned_from=opened.planned_from)
         if target is not None:
-            written = partial(_written_to, store_path(options))
-            check_output(target, written=written, force=bool(options.get("force")))
+            writers = partial(_writers_of, store_path(options))
+            check_output(target, writers=writers, runner=runner_kind(options), force=bool(options.get("force")))
 
 
-def _written_to(store: Path, path: Path) -> frozenset[str]:
-    return look_into(store, lambda connection: output_hashes(connection, str(path)))
+def _writers_of(store: Path, path: Path) -> dict[str, str]:
+    return look_into(store, lambda connection: output_writers(connection, str(path)))
 
 
 def _session(

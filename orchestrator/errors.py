@@ -8,7 +8,7 @@ A failed chunk is a value (`orchestrator.runners.base.Failure`), never an except
     ├── UsageError               the call itself makes no sense                   (exit 2)
     │   ├── UnknownRunError      no such run in this store
     │   ├── PlanChangedError     a run cannot go on: its plan or an input changed
-    │   └── OutputExistsError    the output file holds something we did not write
+    │   └── OutputExistsError    the output file holds what this run must not overwrite
     ├── OutputWriteError         the result could not be written to its file      (exit 3)
     ├── RunnerUnavailableError   no CLI, too old, not executable, not logged in   (exit 3)
     ├── StoreError               the store cannot be used                         (exit 3)
@@ -92,13 +92,19 @@ class PlanChangedError(UsageError):
 
 
 class OutputExistsError(UsageError):
-    """The output file exists and is not what we last wrote there, nor are so many `more`. Nothing was started."""
+    """The output file holds what this run must not overwrite, as do so many `more`. Nothing was started.
 
-    def __init__(self, path: Path, *, more: int = 0) -> None:
+    `writer` is the kind of runner whose answers stand there, None when no run wrote them.
+    """
+
+    def __init__(self, path: Path, *, writer: str | None = None, more: int = 0) -> None:
         self.path = path
+        self.writer = writer
+        by = "the Claude CLI" if writer == "claude" else f"the runner {writer}"
+        holds = f"holds the result of a run with {by}" if writer else ""
         also = f" (and so it is with {more:,} more)" if more else ""
         super().__init__(
-            f"{path} exists and was not written by a run, or was edited since{also}; "
+            f"{path} {holds or 'exists and was not written by a run, or was edited since'}{also}; "
             "choose another file with -o, or overwrite it with --force"
         )
 

@@ -36,12 +36,11 @@ from orchestrator.plan.selection import entry_needs, entry_of
 from orchestrator.plan.tally import Tally
 from orchestrator.plan.workload import InputKind, Workload
 from orchestrator.plan.yaml_source import plan_to_yaml
-from orchestrator.runners.base import Runner
+from orchestrator.runners.base import SIMULATED, Runner
 from orchestrator.store import open_store
 
 Drive = Callable[[RunSession], Awaitable[RunResult]]
 
-FREE_RUNNER = "simulated"
 LEAST_USD = 1e-9
 """What is left of a limit that planning has used up: nothing but a first chunk may start with it."""
 
@@ -159,7 +158,7 @@ def require_bound(options: Options, *, limit: float | None) -> None:
     """Raise `UsageError` when the planner would spend without a limit, and nobody is there to ask."""
     runner: Runner | str | None = options.get("runner")
     kind = runner.partition(":")[0] if isinstance(runner, str) else runner.kind if runner is not None else ""
-    if kind != FREE_RUNNER and limit is None and options.get("confirm") is None:
+    if kind != SIMULATED and limit is None and options.get("confirm") is None:
         raise UsageError(
             "the model plans this request itself, so nobody knows yet what it costs: say how much it may cost with "
             "--max-cost USD, or run it where somebody can be asked"

@@ -22,9 +22,7 @@ from orchestrator.engine.policy import StopClass
 from orchestrator.engine.result import RunResult, make_result, run_status
 from orchestrator.engine.reviewing.review import Review
 from orchestrator.engine.settings import RunSettings, Surroundings
-from orchestrator.engine.stitching.delivery import Delivery
-from orchestrator.engine.stitching.output import check_output
-from orchestrator.engine.stitching.result_files import check_files
+from orchestrator.engine.stitching.delivery import Delivery, check_places
 from orchestrator.errors import LoadingStoppedError, OrchestrateError, RunnerUnavailableError, StoreError
 from orchestrator.events import RunEstimated, RunFinished, RunResumed, RunReviewed, RunStarted, RunStatus
 from orchestrator.plan.estimate import TOTALS, Estimate
@@ -76,11 +74,7 @@ class RunSession:
         """
         store = self._with.store
         self._lock.acquire()
-        if self._settings.output is not None:
-            rows, force = self._workload.stitch_format == "jsonl", self._settings.force
-            check_output(self._settings.output, written=store.output_hashes, force=force, failed_rows=rows)
-        if self._settings.files is not None:
-            check_files(self._settings.files, ask=store.ask, force=self._settings.force)
+        check_places(self._workload, self._settings, store=store, runner=self._with.runner.kind)
         own = {chunk.chunk_id: chunk for chunk in store.chunks(self.run_id)} if self._resumed else {}
         self._earlier_events = store.events(self.run_id) if self._resumed else []
         self._ahead = LookAhead(self._workload, settings=self._settings, surroundings=self._with)
@@ -109,6 +103,7 @@ class RunSession:
             self._groups.known,
             output=self._settings.output,
             files=self._settings.files,
+            runner_kind=self._with.runner.kind,
             force=self._settings.force,
             journal=self._journal,
             records=self._ledger.records,

@@ -163,6 +163,10 @@ OnProgress = Callable[[int], None]
 """Called with the characters of answer text seen so far in this attempt; may fall back when the answer starts again."""
 
 
+SIMULATED = "simulated"
+"""The kind of runner whose answers are made up and cost nothing."""
+
+
 class Runner(Protocol):
     """Answers prompts. Several `run` calls may be under way at once, from one event loop."""
 

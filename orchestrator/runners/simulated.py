@@ -17,7 +17,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from orchestrator.runners.base import Failure, OnProgress, Reply, Request, RunnerInfo, Usage
+from orchestrator.runners.base import SIMULATED, Failure, OnProgress, Reply, Request, RunnerInfo, Usage
 from orchestrator.runners.invented import heed, invent
 from orchestrator.runners.smallest import smallest_instance
 
@@ -44,7 +44,7 @@ class SimulatedRunner:
     failures: for a chunk id the failures of its first attempts, in order; attempts after them are answered.
     """
 
-    kind = "simulated"
+    kind = SIMULATED
 
     def __init__(
         self,

@@ -134,10 +134,15 @@ def find_beginning(connection: sqlite3.Connection, fingerprint: str, *, not_befo
     return BeginningRecord(**dict(zip(names, row, strict=True))) if row else None
 
 
-def output_hashes(connection: sqlite3.Connection, path: str) -> frozenset[str]:
-    """The SHA-256 of everything that runs wrote to this file, or were about to; "" stands for a growing file."""
-    rows = connection.execute("SELECT sha256 FROM outputs WHERE path = ?", (path,)).fetchall()
-    return frozenset(row[0] for row in rows)
+def output_writers(connection: sqlite3.Connection, path: str) -> dict[str, str]:
+    """The SHA-256 of everything that runs wrote to this file, or were about to, and the kind of runner of each.
+
+    "" as a hash stands for a growing file.
+    """
+    rows = connection.execute(
+        "SELECT outputs.sha256, runs.options FROM outputs JOIN runs USING (run_id) WHERE outputs.path = ?", (path,)
+    ).fetchall()
+    return {sha256: json.loads(options)["runner"].partition(":")[0] for sha256, options in rows}
 
 
 def recent_calls(connection: sqlite3.Connection, *, runner: str, limit: int) -> list[CallRecord]:

@@ -79,9 +79,9 @@ class Store:
 
         return self._read(question)
 
-    def output_hashes(self, path: Path) -> frozenset[str]:
-        """The SHA-256 of everything that runs wrote to this file, or were about to; "" stands for a growing file."""
-        return self._read(lambda connection: reads.output_hashes(connection, str(path)))
+    def output_writers(self, path: Path) -> dict[str, str]:
+        """The SHA-256 of everything that runs wrote to this file ("" for a growing one), and the kind of runner."""
+        return self._read(lambda connection: reads.output_writers(connection, str(path)))
 
     def next_seq(self, run_id: str) -> int:
         """The number after the last stored event's."""

@@ -97,6 +97,22 @@ def test_failed_and_skipped_chunks_are_listed(tmp_path: Path, fake_claude: FakeC
     assert record["failed_attempts"][0]["error_type"] == "invalid_request"
 
 
+def test_simulated_text_does_not_replace_a_paid_result(tmp_path: Path, fake_claude: FakeClaude) -> None:
+    """A trial of a plan that was run for real is refused before it starts; a real run replaces simulated text."""
+    (tmp_path / "plan.yaml").write_text("name: one\nchunks: [{id: a, prompt: A question.}]\n")
+    simulated = ("plan.yaml", "--runner", "simulated:latency_s=0")
+    result = tmp_path / "one.result.md"
+    assert orchestrate(*simulated, cwd=tmp_path).returncode == 0
+    assert orchestrate("plan.yaml", "--claude", str(fake_claude.path), cwd=tmp_path, env=KEY).returncode == 0
+    assert result.read_text() == "fake answer"
+    refused = orchestrate(*simulated, cwd=tmp_path)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "holds the result of a run with the Claude CLI; choose another file with -o" in refused.stderr
+    assert result.read_text() == "fake answer"
+    assert orchestrate(*simulated, "--force", cwd=tmp_path).returncode == 0
+    assert result.read_text() != "fake answer"
+
+
 def test_doctor_finds_a_working_cli(tmp_path: Path, fake_claude: FakeClaude) -> None:
     """`doctor` with everything in place: version, login, exit 0."""
     done = orchestrate("doctor", "--claude", str(fake_claude.path), cwd=tmp_path, env=KEY)

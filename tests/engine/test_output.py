@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,9 @@ from orchestrator.errors import OutputExistsError, UsageError
 IDS = ["a", "b", "c"]
 
 
-def check(path: Path, *known: str, force: bool = False) -> None:
-    """Check an output of which runs wrote contents with these hashes."""
-    check_output(path, written=lambda _: frozenset(known), force=force)
+def check(path: Path, *known: str, writer: str = "claude", runner: str = "claude", force: bool = False) -> None:
+    """Check an output of which runs of the runner `writer` wrote contents with these hashes."""
+    check_output(path, writers=lambda _: dict.fromkeys(known, writer), runner=runner, force=force)
 
 
 def test_a_file_that_we_did_not_write_is_refused(tmp_path: Path) -> None:
@@ -33,6 +34,44 @@ def test_a_file_that_we_did_not_write_is_refused(tmp_path: Path) -> None:
     incomplete_path(path).write_text("mine")
     with pytest.raises(OutputExistsError, match=r"guide\.incomplete\.md"):
         check(path)
+
+
+def test_made_up_text_never_replaces_what_was_paid_for(tmp_path: Path) -> None:
+    """Nor a growing file of a run that was paid for; made-up text gives way to both, and to more of its kind."""
+    path = tmp_path / "guide.md"
+    path.write_text("answer")
+    for known in (sha256_of(b"answer"), ""):
+        with pytest.raises(OutputExistsError, match=r"guide\.md holds the result of a run with the Claude CLI"):
+            check(path, known, runner="simulated")
+        check(path, known, runner="simulated", force=True)
+        check(path, known, writer="simulated", runner="simulated")
+        check(path, known, writer="simulated", runner="claude")
+        check(path, known, writer="my_runner", runner="claude")
+    with pytest.raises(OutputExistsError, match="the runner my_runner"):
+        check(path, "", writer="my_runner", runner="simulated")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "rows.incomplete.jsonl",
+        "rows.partial.jsonl",
+        "rows.jsonl.map.json",
+        "rows.incomplete.jsonl.map.json",
+        "rows.failed.jsonl",
+    ],
+)
+def test_nor_does_it_replace_what_stands_beside_a_result(name: str, tmp_path: Path) -> None:
+    """Whatever a paid run left of a result: with gaps, growing, its map, the rows that failed."""
+    (tmp_path / name).write_text("paid")
+
+    def check_as(runner: str) -> None:
+        known = {sha256_of(b"paid"): "claude"}
+        check_output(tmp_path / "rows.jsonl", writers=lambda _: known, runner=runner, force=False, failed_rows=True)
+
+    check_as("claude")
+    with pytest.raises(OutputExistsError, match=f"{re.escape(name)} holds the result of a run with the Claude CLI"):
+        check_as("simulated")
 
 
 def test_a_place_that_cannot_be_written_is_refused_before_anything_is_paid(tmp_path: Path) -> None:

@@ -178,6 +178,24 @@ def test_what_we_did_not_write_is_refused_before_anything_is_paid(place: str, fo
     assert written(folder)["b.md"] == ALL["b.md"]
 
 
+class Paid(Upper):
+    """The same words, from a runner of another kind."""
+
+    kind = "paid"
+
+
+def test_made_up_files_do_not_replace_paid_ones(folder: Path) -> None:
+    """The first is named with its runner, the others are counted; nothing is asked; the other way round it goes."""
+    run(folder)
+    run(folder, runner=Paid())
+    trial = Upper()
+    with pytest.raises(OutputExistsError, match=r"a\.md holds .* the runner paid \(and .* 3 more\)"):
+        run(folder, runner=trial)
+    assert (trial.requests, written(folder)) == ([], ALL)
+    run(folder, runner=trial, force=True)
+    assert trial.requests == []
+
+
 def test_what_was_edited_since_is_refused_and_counted(folder: Path) -> None:
     """The message names one and says how many more there are."""
     run(folder)

@@ -12,32 +12,51 @@ from pathlib import Path
 from orchestrator.engine.journal import Journal
 from orchestrator.engine.render import Known
 from orchestrator.engine.reviewing.review import repaired
+from orchestrator.engine.settings import RunSettings
 from orchestrator.engine.stitching.failed_rows import failed_lines
 from orchestrator.engine.stitching.output import (
     PartialFile,
+    check_output,
     failed_path,
     incomplete_path,
-    is_ours,
     map_path,
     partial_path,
+    refusal,
     sha256_of,
     write_atomically,
 )
 from orchestrator.engine.stitching.provenance import origins_of, result_map
-from orchestrator.engine.stitching.result_files import FilesWriter, make_files
+from orchestrator.engine.stitching.result_files import FilesWriter, check_files, make_files
 from orchestrator.engine.stitching.stitch import Stitched, flat_ids, stitch, stitch_frames
 from orchestrator.errors import OutputWriteError
 from orchestrator.events import RunStitched
 from orchestrator.plan.workload import ResultFiles, Workload
-from orchestrator.store import ChunkRecord, Writes
-from orchestrator.store.reads import output_hashes
+from orchestrator.store import ChunkRecord, Store, Writes
+from orchestrator.store.reads import output_writers
+
+
+def check_places(workload: Workload, settings: RunSettings, *, store: Store, runner: str) -> None:
+    """Refuse, before anything is paid, what a run of this `runner` would write where it may not.
+
+    Raises `OutputExistsError`, or `UsageError` when a place cannot be written to.
+    """
+    if settings.output is not None:
+        check_output(
+            settings.output,
+            writers=store.output_writers,
+            runner=runner,
+            force=settings.force,
+            failed_rows=workload.stitch_format == "jsonl",
+        )
+    if settings.files is not None:
+        check_files(settings.files, ask=store.ask, runner=runner, force=settings.force)
 
 
 class Delivery:
-    """The files of one run. `output` is where a complete result belongs, None when no file is wanted; with `force` it
-    may overwrite what is not ours. With `files` each source has a result of its own instead. `records` say how each
-    chunk ended.
+    """The files of one run. `output` is where a complete result belongs, None when no file is wanted. With `files` each
+    source has a result of its own instead. `records` say how each chunk ended.
 
+    What a run of this kind of runner may not overwrite stays, but with `force`.
     `written` is the file that holds the result, once there is one.
     """
 
@@ -48,6 +67,7 @@ class Delivery:
         *,
         output: Path | None,
         files: ResultFiles | None = None,
+        runner_kind: str,
         force: bool,
         journal: Journal,
         records: Mapping[str, ChunkRecord],
@@ -57,7 +77,8 @@ class Delivery:
         self._known = known
         self._output = output
         self._files = files
-        self._writer = FilesWriter(force=force, journal=journal)
+        self._writer = FilesWriter(runner_kind=runner_kind, force=force, journal=journal)
+        self._runner_kind = runner_kind
         self._force = force
         self._journal = journal
         self._partial: PartialFile | None = None
@@ -159,8 +180,7 @@ class Delivery:
         return target
 
     async def _write(self, target: Path, content: bytes) -> None:
-        known = await self._hashes(target)
-        if not self._force and not is_ours(target, written=lambda _: known):
+        if not self._force and not await self._may_overwrite(target):
             self.written = None
             raise OutputWriteError(target, reason="it was changed while the run went on")
         # Noted before it is written: whatever a crash leaves there is then known to be ours.
@@ -174,9 +194,9 @@ class Delivery:
 
     async def _tidy(self, earlier: Path) -> None:
         """What an earlier run left of a result with gaps is out of date now; what somebody else wrote there stays."""
-        known = await self._hashes(earlier)
-        if is_ours(earlier, written=lambda _: known):
+        if await self._may_overwrite(earlier):
             await asyncio.to_thread(earlier.unlink, missing_ok=True)
 
-    async def _hashes(self, path: Path) -> frozenset[str]:
-        return await self._journal.ask(lambda connection: output_hashes(connection, str(path)))
+    async def _may_overwrite(self, path: Path) -> bool:
+        writers = await self._journal.ask(lambda connection: output_writers(connection, str(path)))
+        return refusal(path, writers=writers, runner=self._runner_kind) is None

@@ -13,14 +13,15 @@ from orchestrator.engine.stitching.join_source import Frame
 from orchestrator.engine.stitching.stitch import SEPARATOR, join_prefix
 from orchestrator.errors import OutputExistsError, UsageError
 from orchestrator.plan.layout import incomplete_path
+from orchestrator.runners.base import SIMULATED
 
 __all__ = [
     "PartialFile",
     "check_output",
     "check_place",
     "incomplete_path",
-    "is_ours",
     "partial_path",
+    "refusal",
     "sha256_of",
     "write_atomically",
 ]
@@ -46,20 +47,24 @@ def sha256_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def check_output(
-    output: Path, *, written: Callable[[Path], frozenset[str]], force: bool, failed_rows: bool = False
-) -> None:
-    """Refuse, before anything is paid, an output that would overwrite what we did not write.
+Writers = Mapping[str, str]
+"""What runs wrote to a file: its SHA-256, "" for one that grows, and the kind of runner whose answers they were."""
 
-    With `failed_rows` there may be a file of these beside it. `written` gives the SHA-256 of all that runs wrote to a
-    file ("" for one that grows). Raises `OutputExistsError`, or `UsageError` when the place cannot be written to.
+
+def check_output(
+    output: Path, *, writers: Callable[[Path], Writers], runner: str, force: bool, failed_rows: bool = False
+) -> None:
+    """Refuse, before anything is paid, an output that would overwrite what a run of this `runner` may not.
+
+    With `failed_rows` there may be a file of these beside it. Raises `OutputExistsError`, or `UsageError` when the
+    place cannot be written to.
     """
     check_place(output)
     beside = (failed_path(output),) if failed_rows else ()
     results = (output, incomplete_path(output))
     for path in (*results, partial_path(output), *map(map_path, results), *beside):
-        if not force and not is_ours(path, written=written):
-            raise OutputExistsError(path)
+        if not force and (error := refusal(path, writers=writers(path), runner=runner)):
+            raise error
 
 
 def check_place(output: Path, *, makes_folders: bool = False) -> None:
@@ -88,12 +93,19 @@ def _problem_of(output: Path, folder: Path) -> str:
     return "" if os.access(folder, os.W_OK) else f"cannot be written: the folder {folder} is read-only"
 
 
-def is_ours(path: Path, *, written: Callable[[Path], frozenset[str]]) -> bool:
-    """Whether nothing stands there, or what stands there is what a run wrote."""
+def refusal(path: Path, *, writers: Writers, runner: str) -> OutputExistsError | None:
+    """Why a run of this `runner` may not overwrite what stands there; None when nothing does, or what it may.
+
+    What is made up replaces only what was made up: an answer that was paid for is worth more.
+    """
     if not path.exists():
-        return True
-    known = written(path)
-    return "" in known or (path.is_file() and sha256_of(path.read_bytes()) in known)
+        return None
+    writer = writers.get("")
+    if writers and path.is_file():
+        writer = writers.get(sha256_of(path.read_bytes()), writer)
+    if writer is None or (runner == SIMULATED and writer != SIMULATED):
+        return OutputExistsError(path, writer=writer)
+    return None
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -11,16 +11,23 @@ from typing import Any
 
 from orchestrator.engine.journal import Journal
 from orchestrator.engine.render import Known
-from orchestrator.engine.stitching.output import check_place, incomplete_path, is_ours, sha256_of, write_atomically
+from orchestrator.engine.stitching.output import (
+    Writers,
+    check_place,
+    incomplete_path,
+    refusal,
+    sha256_of,
+    write_atomically,
+)
 from orchestrator.engine.stitching.stitch import stitch_ids
 from orchestrator.errors import OutputExistsError, OutputWriteError
 from orchestrator.plan.layout import files_to_write
 from orchestrator.plan.workload import ResultFiles, Workload
 from orchestrator.store import Connection, Writes
-from orchestrator.store.reads import output_hashes
+from orchestrator.store.reads import output_writers
 
-Hashes = Mapping[Path, frozenset[str]]
-"""The SHA-256 of all that runs wrote to each file."""
+Written = Mapping[Path, Writers]
+"""All that runs wrote to each file."""
 
 NOT_RUN = "not run yet"
 """The reason of a gap to which a stopped run did not come."""
@@ -56,8 +63,10 @@ def files_of_run(workload: Workload, kept: Mapping[str, Any], *, none: bool) -> 
     return files_to_write(workload)
 
 
-def check_files(files: ResultFiles, *, ask: Callable[[Callable[[Connection], None]], None], force: bool) -> None:
-    """Refuse, before anything is paid, result files that would overwrite what we did not write.
+def check_files(
+    files: ResultFiles, *, ask: Callable[[Callable[[Connection], None]], None], runner: str, force: bool
+) -> None:
+    """Refuse, before anything is paid, result files that would overwrite what a run of this `runner` may not.
 
     `ask` puts a question to the store. Raises `OutputExistsError`, or `UsageError` for a place that cannot be written.
     """
@@ -65,14 +74,14 @@ def check_files(files: ResultFiles, *, ask: Callable[[Callable[[Connection], Non
         check_place(path, makes_folders=True)
 
     def check(connection: Connection) -> None:
-        theirs = [
-            place
+        refused = [
+            error
             for path in files.paths.values()
             for place in (path, incomplete_path(path))
-            if not is_ours(place, written=lambda each: output_hashes(connection, str(each)))
+            if (error := refusal(place, writers=output_writers(connection, str(place)), runner=runner))
         ]
-        if theirs:
-            raise OutputExistsError(theirs[0], more=len(theirs) - 1)
+        if refused:
+            raise OutputExistsError(refused[0].path, writer=refused[0].writer, more=len(refused) - 1)
 
     if not force:
         ask(check)
@@ -99,9 +108,13 @@ def make_files(
 
 
 class FilesWriter:
-    """Writes the results of one run: each file whole or not at all, and only those that change."""
+    """Writes the results of one run: each file whole or not at all, and only those that change.
 
-    def __init__(self, *, force: bool, journal: Journal) -> None:
+    What a run of this kind of runner may not overwrite stays, but with `force`.
+    """
+
+    def __init__(self, *, runner_kind: str, force: bool, journal: Journal) -> None:
+        self._runner_kind = runner_kind
         self._force = force
         self._journal = journal
         self.written: dict[str, Path] = {}
@@ -111,15 +124,16 @@ class FilesWriter:
 
         Raises `OutputWriteError` for the first that cannot be written, once all others are.
         """
-        known = await self._journal.ask(lambda connection: _hashes(connection, results))
+        written = await self._journal.ask(lambda connection: _written(connection, results))
         changed = await asyncio.to_thread(lambda: [each for each in results if not _holds(each.target, each.content)])
-        errors = await asyncio.to_thread(self._refuse, changed, known)
+        errors = await asyncio.to_thread(self._refuse, changed, written)
         allowed = [each for each in changed if each.target not in errors]
         # Noted before they are written: whatever a crash leaves there is then known to be ours.
         notes = [
             Writes.put_output(str(each.target), sha256=digest, run_id=self._journal.run_id)
             for each in results
-            if each.target not in errors and (digest := sha256_of(each.content)) not in known[each.target]
+            if each.target not in errors
+            and written[each.target].get(digest := sha256_of(each.content)) != self._runner_kind
         ]
         await self._journal.ask(lambda connection: [note(connection) for note in notes])
         for each in allowed:
@@ -128,21 +142,30 @@ class FilesWriter:
                 errors[each.target] = error
         good = [each for each in results if each.target not in errors]
         self.written = {each.source: each.target for each in good}
-        await asyncio.to_thread(_tidy, [each for each in good if each.complete], known)
+        await asyncio.to_thread(self._tidy, [each for each in good if each.complete], written)
         if errors:
             raise next(iter(errors.values()))
 
-    def _refuse(self, changed: Sequence[ResultFile], known: Hashes) -> dict[Path, OutputWriteError]:
+    def _refuse(self, changed: Sequence[ResultFile], written: Written) -> dict[Path, OutputWriteError]:
         return {
             each.target: OutputWriteError(each.target, reason="it was changed while the run went on")
             for each in changed
-            if not self._force and not is_ours(each.target, written=known.__getitem__)
+            if not self._force and not self._may_overwrite(each.target, written)
         }
 
+    def _tidy(self, results: Sequence[ResultFile], written: Written) -> None:
+        """An earlier result with gaps is out of date now; what somebody else wrote there stays."""
+        for incomplete in (incomplete_path(each.path) for each in results):
+            if self._may_overwrite(incomplete, written):
+                incomplete.unlink(missing_ok=True)
 
-def _hashes(connection: Connection, results: Sequence[ResultFile]) -> Hashes:
+    def _may_overwrite(self, path: Path, written: Written) -> bool:
+        return refusal(path, writers=written[path], runner=self._runner_kind) is None
+
+
+def _written(connection: Connection, results: Sequence[ResultFile]) -> Written:
     places = [place for each in results for place in (each.path, incomplete_path(each.path))]
-    return {place: output_hashes(connection, str(place)) for place in places}
+    return {place: output_writers(connection, str(place)) for place in places}
 
 
 def _holds(path: Path, content: bytes) -> bool:
@@ -150,13 +173,6 @@ def _holds(path: Path, content: bytes) -> bool:
         return path.stat().st_size == len(content) and path.read_bytes() == content
     except OSError:
         return False
-
-
-def _tidy(results: Sequence[ResultFile], known: Hashes) -> None:
-    """An earlier result with gaps is out of date now; what somebody else wrote there stays."""
-    for incomplete in (incomplete_path(each.path) for each in results):
-        if is_ours(incomplete, written=known.__getitem__):
-            incomplete.unlink(missing_ok=True)
 
 
 def _write(result: ResultFile) -> OutputWriteError | None:
