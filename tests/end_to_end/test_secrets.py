@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
 
 from tests.end_to_end.command import Command, Outcome
+from tests.end_to_end.processes import alive_with
 from tests.equipment.fake_claude import FakeClaude
 from tests.equipment.fixtures import cli_environment
-from tests.equipment.standin_api import StandInApi, error
+from tests.equipment.standin_api import StandInApi, answer, error
 
 KEY = "sk-ant-api03-CANARY-key_0123456789"
 TOKEN = "opaque/CANARY token=0123456789"
@@ -93,3 +96,36 @@ def test_a_cli_that_does_not_start_says_no_key(folder: Path, fake_claude: FakeCl
         assert run.exit_code != 0
         assert "[redacted]" in run.stdout + run.stderr
         assert [word for word in WORDS if word in run.stdout + run.stderr] == []
+
+
+def test_no_prompt_and_no_key_shows_in_ps_and_all_files_are_private(
+    folder: Path, claude_binary: Path, standin_api: StandInApi, isolated_home: Path, tmp_path: Path
+) -> None:
+    """While a call is under way: every command line of ours, the private folder and the store, whatever the umask."""
+    (folder / "plan.yaml").write_text("context: WORDS-context\nchunks: [{id: one, prompt: WORDS-prompt}]\n")
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    environment = {**cli_environment(standin_api, isolated_home), "ANTHROPIC_API_KEY": KEY, "TMPDIR": str(temporary)}
+    standin_api.when("WORDS-prompt", answer("Late.", delay_s=30.0))
+    before = os.umask(0)
+    try:
+        process = Command(folder, environment, claude=claude_binary).start("plan.yaml")
+    finally:
+        os.umask(before)
+    with process:
+        standin_api.wait_for_requests(1)
+        lines = [(Path("/proc") / str(pid) / "cmdline").read_bytes() for pid in alive_with(standin_api.url)]
+        (private,) = temporary.glob("orchestrate-*")
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (private, *private.iterdir())}
+        store = folder / ".orchestrate"
+        modes |= {path.name: stat.S_IMODE(path.stat().st_mode) for path in (store, store / "store.db")}
+        contexts = [path.read_text() for path in private.glob("context-*")]
+        process.terminate()
+    assert any(b"--system-prompt-file" in line for line in lines)
+    assert [line for line in lines if b"WORDS" in line or b"CANARY" in line] == []
+    assert "WORDS-context" in contexts[0]
+    context = next(name for name in modes if name.startswith("context-"))
+    assert modes == {
+        private.name: 0o700, "empty": 0o700, context: 0o600, ".orchestrate": 0o700, "store.db": 0o600,
+    }  # fmt: skip
+    assert list(temporary.glob("orchestrate-*")) == []
