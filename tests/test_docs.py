@@ -85,6 +85,17 @@ def test_every_failure_class_is_described() -> None:
     assert [kind.value for kind in FailureClass if f"`{kind.value}`" not in text] == []
 
 
+def test_every_line_of_the_threat_model_has_a_test() -> None:
+    """Each threat names a test that exists."""
+    lines = [row for row in rows(read("security.md")) if len(row) == 4 and row[0] not in ("threat", "---")]
+    assert len(lines) >= 30
+    for threat, done, _, named in lines:
+        found = re.fullmatch(r"`(tests/[\w/]+\.py)::(test_\w+)`", named)
+        assert found, threat
+        assert f"def {found[2]}(" in (ROOT / found[1]).read_text(encoding="utf-8"), named
+        assert done, threat
+
+
 def help_text(*command: str) -> str:
     asked = orchestrate(*command, "--help", cwd=ROOT, env={"COLUMNS": "200", "TERM": "dumb"})
     assert asked.returncode == 0, asked.stderr
