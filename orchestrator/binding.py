@@ -27,7 +27,7 @@ from orchestrator.engine.stitching.stitch import EXTENSIONS
 from orchestrator.errors import UsageError
 from orchestrator.opening import Loader, OpenedPlan, Options, loader_for, store_path
 from orchestrator.plan.layout import files_to_write
-from orchestrator.plan.sampling import part_of
+from orchestrator.plan.sampling import is_whole, part_of
 from orchestrator.plan.selection import require_known
 from orchestrator.plan.workload import Workload
 from orchestrator.runners.base import Runner
@@ -69,7 +69,7 @@ def bind_new_run(opened: OpenedPlan, options: Options, *, environment: Mapping[s
         workload,
         options.get("output"),
         default=bool(options.get("default_output")),
-        selected=bool(only or until),
+        is_part=not is_whole(workload, of=opened.workload),
         sampled=count is not None,
     )
     kept: dict[str, Any] = {
@@ -151,7 +151,7 @@ def check_targets(opened: OpenedPlan, options: Options) -> None:
             workload,
             asked,
             default=bool(options.get("default_output")),
-            selected=bool(options.get("only") or options.get("until")),
+            is_part=bool(options.get("only") or options.get("until")),
             sampled=sampled,
         )
         target = _target(workload, _kept_output(asked, output), asked, planned_from=opened.planned_from)
@@ -216,11 +216,11 @@ def _session(
 
 
 def _output(
-    workload: Workload, asked: Path | str | None, *, default: bool, selected: bool = False, sampled: bool = False
+    workload: Workload, asked: Path | str | None, *, default: bool, is_part: bool = False, sampled: bool = False
 ) -> Path | None:
     """Where a complete result belongs.
 
-    A part of a plan does not replace an earlier result unless the call says so; a sample never does.
+    What is less than the whole plan never stands under the whole's name, unless the call says so; a sample never does.
     """
     if str(asked) == NO_FILE:
         return None
@@ -233,7 +233,7 @@ def _output(
         output = Path.cwd() / f"{workload.name}.result.{EXTENSIONS[workload.stitch_format]}"
     if output is not None and sampled:
         return output.with_name(f"{output.stem}.sample{output.suffix}")
-    if output is not None and selected and output.exists():
+    if output is not None and is_part:
         output = output.with_name(f"{output.stem}.selected{output.suffix}")
     return output
 

@@ -10,6 +10,9 @@ from orchestrator.errors import UsageError
 from orchestrator.plan.selection import entry_ids, entry_needs, entry_of, select
 from orchestrator.plan.workload import Chunk, ForEach, Group, Workload
 
+_SHAPING = ("stitch_chunks", "stitch_template", "stitch_schema", "expect", "review", "rubric", "transitions")
+"""What of a workload, besides its chunks, says what its result is like."""
+
 
 def spread(sizes: Sequence[int], count: int) -> list[int]:
     """The places, ascending, of `count` pieces that show the range: first, longest, middle, last, then evenly."""
@@ -33,6 +36,13 @@ def part_of(
     """What `only` and `until` select, and of that a sample of `count` pieces, if any. Raises `UsageError`."""
     part = select(workload, only=only, until=until)
     return part if count is None else sample(part, count)
+
+
+def is_whole(part: Workload, *, of: Workload) -> bool:
+    """Whether nothing was left out that the result of the plan holds."""
+    return (set(part.chunks), set(part.groups)) == (set(of.chunks), set(of.groups)) and all(
+        getattr(part, name) == getattr(of, name) for name in _SHAPING
+    )
 
 
 def can_sample(workload: Workload) -> bool:

@@ -145,16 +145,28 @@ def test_the_time_limit_stops_the_run(tmp_path: Path) -> None:
 
 
 def test_a_part_of_a_plan_leaves_the_whole_result_alone(tmp_path: Path) -> None:
-    """`only` and `until` write beside an earlier result, unless the call names the file."""
+    """What `only` and `until` leave of a plan is written beside its result, unless the call names the file."""
     plan = tmp_path / "p.yaml"
     plan.write_text("chunks:\n  - {id: zeta, prompt: z}\n  - {id: mid, prompt: m}\nstitch: {output: whole.md}\n")
     options: Any = {"runner": quick(), "store": tmp_path / "s.db"}
-    run_plan(plan, **options)
-    result = run_plan(plan, only=["mid"], **options)
-    assert result.output == tmp_path / "whole.selected.md"
+    for _ in range(2):
+        result = run_plan(plan, only=["mid"], **options)
+        assert result.output == tmp_path / "whole.selected.md"
+        assert not (tmp_path / "whole.md").exists()
+    for every in ({}, {"until": ["zeta", "mid"]}):
+        result = run_plan(plan, **options, **every)
+        assert result.output == tmp_path / "whole.md"
     assert (tmp_path / "whole.md").read_text() == "Z\n\nM"
     run_plan(plan, only=["mid"], output=tmp_path / "whole.md", **options)
     assert (tmp_path / "whole.md").read_text() == "M"
+
+
+def test_what_was_not_reviewed_as_the_plan_asks_is_no_whole(tmp_path: Path) -> None:
+    """All chunks of a plan, chosen by `until`, without what the plan expects of its result."""
+    plan = tmp_path / "p.yaml"
+    plan.write_text("chunks:\n  - {id: zeta, prompt: z}\nstitch: {output: whole.md, expect: {max_words: 90}}\n")
+    result = run_plan(plan, runner=quick(), store=tmp_path / "s.db", until=["zeta"])
+    assert result.output == tmp_path / "whole.selected.md"
 
 
 def test_a_result_that_was_edited_while_the_run_went_on_is_not_overwritten(tmp_path: Path) -> None:
