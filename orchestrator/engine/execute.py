@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from orchestrator.engine.attempts import Attempts, Outcome
+from orchestrator.engine.brake import Brake
 from orchestrator.engine.clock import Clock
 from orchestrator.engine.control import RunControl, StopLevel
 from orchestrator.engine.costs.allowance import Allowances
@@ -24,8 +25,7 @@ from orchestrator.engine.journal import Journal
 from orchestrator.engine.ledger import AttemptEnd, Ledger
 from orchestrator.engine.lookup import Lookup
 from orchestrator.engine.mailbox import Mailbox
-from orchestrator.engine.pace import Pace
-from orchestrator.engine.policy import OVERLOADS, TIMEOUTS, GiveUp, Pause, Retry, StopClass, StopRun, cost_told, react
+from orchestrator.engine.policy import TIMEOUTS, GiveUp, Leave, Pause, Retry, StopClass, StopRun, cost_told, react
 from orchestrator.engine.progress import ProgressMeter
 from orchestrator.engine.reuse import ReuseRules
 from orchestrator.engine.schedule import FinalStatus, Schedule, Skip
@@ -98,7 +98,7 @@ class Executor:
             on_answering=allowances.heard,
             on_ended=self._on_attempt_ended,
         )
-        self._pace = Pace(schedule.max_concurrency)
+        self._brake = Brake(bounds, most=schedule.max_concurrency, journal=journal, mailbox=self._mailbox, clock=clock)
         self._unsettled = 0
         control.subscribe(lambda level: self._mailbox.post(partial(self._on_stop_asked, level)))
         self._store_error: StoreError | None = None
@@ -175,9 +175,10 @@ class Executor:
         while ready := self._schedule.take_ready():
             for node_id in ready:
                 self._go_on(node_id)
-        self._schedule.max_concurrency = self._pace.now
+        self._schedule.max_concurrency = self._brake.most
         while (chunk_id := self._schedule.next_startable()) is not None:
-            if not self._gate.admits(chunk_id, running=self._schedule.running_count):
+            running = self._schedule.running_count
+            if not self._brake.admits(running=running) or not self._gate.admits(chunk_id, running=running):
                 return
             self._start(self._schedule.start())
 
@@ -215,7 +216,7 @@ class Executor:
     def _start(self, chunk_id: str) -> None:
         chunk = self._chunks[chunk_id]
         self._budget.reserve(chunk_id)
-        self._pace.started(chunk_id)
+        self._brake.started(chunk_id)
         self._unsettled += 1
         request = self._attempts.start(
             chunk,
@@ -242,7 +243,7 @@ class Executor:
         end = AttemptEnd(attempt=request.attempt, elapsed_s=elapsed_s, charge_usd=charge)
         if isinstance(outcome, Reply):
             self._gate.answered()
-            self._pace.answered()
+            self._brake.answered()
             self._meter.measured(chunk_id, elapsed_s)
             self._store(outcome, end, chunk_id)
             self._measuring.answered(request, outcome, elapsed_s=elapsed_s)
@@ -260,8 +261,7 @@ class Executor:
         if failure.error_type is FailureClass.CANCELLED:
             self._gate.stop("interrupted", "interrupted")
             return
-        if failure.error_type in OVERLOADS:
-            self._pace.overloaded(chunk_id)
+        held = self._brake.failed(chunk_id, failure)
         if self._unfolding.can_split(chunk_id, failure) and self._unfolding.split(chunk_id):
             return
         tries = self._attempts.of[chunk_id]
@@ -277,7 +277,7 @@ class Executor:
                 return
             self._ledger.begin_anew(chunk_id)
         tries.timeouts += failure.error_type in TIMEOUTS
-        reaction = react(
+        reaction = held or react(
             failure,
             attempts_used=tries.used,
             max_attempts=self._chunks[chunk_id].max_attempts,
@@ -289,7 +289,7 @@ class Executor:
             case Retry(wait_s=wait_s, free=free):
                 self._ledger.retry_scheduled(chunk_id, attempt=end.attempt, wait_s=wait_s)
                 tries.used -= free
-                tries.throttled_waits += free
+                tries.throttled_waits += free and held is None
                 self._mailbox.post_after(wait_s, partial(self._schedule.enqueue, chunk_id))
             case Pause(until_s=until_s):
                 tries.used -= 1
@@ -297,6 +297,8 @@ class Executor:
                 self._gate.limit_reached(until_s=until_s, message=failure.message)
             case StopRun():
                 self._gate.stop("environment", failure.message)
+            case Leave(reason=reason):
+                self._gate.stop("stopped", reason)
             case GiveUp():
                 self._fail(chunk_id, failure.error_type.value, failure.message)
 

@@ -73,6 +73,13 @@ class Pause:
     known: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Trying on would do harm: the run stops as it is, to be resumed; chunks stay pending."""
+
+    reason: str
+
+
 Reaction = Retry | GiveUp | StopRun | Pause
 
 
