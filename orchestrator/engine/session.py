@@ -23,6 +23,7 @@ from orchestrator.engine.result import RunResult, make_result, run_status
 from orchestrator.engine.reviewing.review import Review
 from orchestrator.engine.settings import RunSettings, Surroundings
 from orchestrator.engine.stitching.delivery import Delivery, check_places
+from orchestrator.engine.stitching.output import Leftovers
 from orchestrator.errors import LoadingStoppedError, OrchestrateError, RunnerUnavailableError, StoreError
 from orchestrator.events import RunEstimated, RunFinished, RunResumed, RunReviewed, RunStarted, RunStatus
 from orchestrator.plan.estimate import TOTALS, Estimate
@@ -107,6 +108,7 @@ class RunSession:
             force=self._settings.force,
             journal=self._journal,
             records=self._ledger.records,
+            leftovers=Leftovers(run_id=self.run_id, is_held=store.is_held),
         )
         self._review = Review(self._workload, self._groups.known)
         self._announce(records)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
 import socket
+import time
 from pathlib import Path
 from types import TracebackType
 
 from orchestrator.errors import StoreError, StoreLockedError
+
+GLANCE_S = 0.05
+"""How long a lock that is taken may be so only because another process is looking whether it is held."""
 
 
 class RunLock:
@@ -28,28 +33,38 @@ class RunLock:
         """Take the lock at once. Raises `StoreLockedError`, naming the holder, when somebody has it."""
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            while self._fd is None:
-                fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-                try:
-                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    holder = _describe(os.read(fd, 4096))
-                    os.close(fd)
-                    raise StoreLockedError(self._run_id, holder=holder) from None
-                # The holder before us unlinks the file as it lets go: a lock on the unlinked one holds nobody off.
-                if _same_file(self._path, fd):
-                    self._fd = fd
-                else:
-                    os.close(fd)
+            self._fd = self._open()
             os.ftruncate(self._fd, 0)
             os.write(self._fd, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())
+            _remove_of_the_dead(self._path)
         except OSError as error:
+            self.release()
             raise StoreError(f"cannot lock the run: {error}; the store's folder must be writable") from error
+
+    def _open(self) -> int:
+        """The locked file."""
+        give_up_s = time.monotonic() + GLANCE_S
+        while True:
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = _describe(os.read(fd, 4096))
+                os.close(fd)
+                if time.monotonic() > give_up_s:
+                    raise StoreLockedError(self._run_id, holder=holder) from None
+                time.sleep(GLANCE_S / 10)
+                continue
+            # The holder before us unlinks the file as it lets go: a lock on the unlinked one holds nobody off.
+            if _same_file(self._path, fd):
+                return fd
+            os.close(fd)
 
     def release(self) -> None:
         """Let go. May be called more than once."""
         if self._fd is not None:
-            self._path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._path.unlink(missing_ok=True)
             os.close(self._fd)
             self._fd = None
 
@@ -77,6 +92,21 @@ def is_held(folder: Path, run_id: str) -> bool:
         return False
     finally:
         os.close(fd)
+
+
+def _remove_of_the_dead(own: Path) -> None:
+    """Take away the files of processes that died before they could; they hold nobody off, but they add up."""
+    for path in own.parent.glob("*.lock"):
+        if path == own:
+            continue
+        with contextlib.suppress(OSError):
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if _same_file(path, fd):
+                    path.unlink()
+            finally:
+                os.close(fd)
 
 
 def _same_file(path: Path, fd: int) -> bool:

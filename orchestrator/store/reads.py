@@ -145,6 +145,12 @@ def output_writers(connection: sqlite3.Connection, path: str) -> dict[str, str]:
     return {sha256: json.loads(options)["runner"].partition(":")[0] for sha256, options in rows}
 
 
+def output_runs(connection: sqlite3.Connection, path: str) -> frozenset[str]:
+    """The runs that last wrote each known content to this file, or were about to."""
+    rows = connection.execute("SELECT DISTINCT run_id FROM outputs WHERE path = ?", (path,)).fetchall()
+    return frozenset(row[0] for row in rows)
+
+
 def recent_calls(connection: sqlite3.Connection, *, runner: str, limit: int) -> list[CallRecord]:
     """The latest calls of this kind of runner, at most `limit` for each model."""
     if format_of(connection) < 2:

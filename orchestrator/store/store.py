@@ -18,6 +18,9 @@ from orchestrator.store.thread import StoreThread
 
 T = TypeVar("T")
 
+OWN_FOLDER = ".orchestrate"
+"""The name of the folder that a store is in unless another is named."""
+
 
 class Store:
     """One store file. Reading methods open the file, fetch, and close it again."""
@@ -123,7 +126,7 @@ def open_store(path: Path, *, create: bool = False) -> Store:
     path = path.absolute()
     if create:
         try:
-            _make_folder(path.parent)
+            _make_folder(path)
             # Made here so that the file never exists with wider permissions, whatever the umask.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         except OSError as error:
@@ -134,8 +137,12 @@ def open_store(path: Path, *, create: bool = False) -> Store:
     return Store(path)
 
 
-def _make_folder(folder: Path) -> None:
-    if folder.is_dir():
-        return
+def _make_folder(path: Path) -> None:
+    """The folder of the store that is to be at `path`; one that we make ignores itself in git."""
+    folder = path.parent
+    is_new = not folder.is_dir()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # another run may make it at this moment
-    (folder / ".gitignore").write_text("*\n")
+    ignore = folder / ".gitignore"
+    # A process may have been killed between the two: the folder that only we make is seen to until it has a store.
+    if is_new or (folder.name == OWN_FOLDER and not path.exists()):
+        ignore.write_text("*\n")

@@ -17,7 +17,7 @@ import tempfile
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 100.0
@@ -26,14 +26,14 @@ PREPARED = ("check", "doctor", "init", "reading", "run")
 
 
 class Forge:
-    """Starts the process that forks, and asks it for one child after the other."""
+    """Starts the process that forks, the program `module`, and asks it for one child after the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str = "tests.cli.forked") -> None:
         self._socket, other = socket.socketpair()
         self._socket.settimeout(TIMEOUT_S)
         with other:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.cli.forked", str(other.fileno())], cwd=ROOT, pass_fds=[other.fileno()]
+                [sys.executable, "-m", module, str(other.fileno())], cwd=ROOT, pass_fds=[other.fileno()]
             )
 
     def run(
@@ -92,18 +92,20 @@ def become(request: Mapping[str, object], *, streams: Sequence[int]) -> None:
     sys.argv = ["orchestrate", *request["words"]]  # type: ignore[misc]
 
 
-if __name__ == "__main__":
-    from orchestrator.cli.start import main
-
-    for name in PREPARED:
+def prepare() -> None:
+    """Import what the command will want."""
+    for name in ("start", *PREPARED):
         importlib.import_module(f"orchestrator.cli.{name}")
     importlib.import_module("orchestrator.engine.graph")
     # What is shared with the children stays shared: no collection of theirs looks at it.
     gc.freeze()
-    serve(socket.socket(fileno=int(sys.argv[1])))
+
+
+def run_command() -> NoReturn:
+    """Be the command, to the end of this process."""
     code: object = 1
     try:
-        main()
+        sys.modules["orchestrator.cli.start"].main()
     except SystemExit as end:
         code = end.code or 0
     except BaseException:
@@ -113,3 +115,9 @@ if __name__ == "__main__":
         sys.stderr.flush()
         # Taking apart all that was prepared would take longer than most commands.
         os._exit(code if isinstance(code, int) else 1)
+
+
+if __name__ == "__main__":
+    prepare()
+    serve(socket.socket(fileno=int(sys.argv[1])))
+    run_command()

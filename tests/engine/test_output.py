@@ -91,12 +91,12 @@ def test_a_place_that_cannot_be_written_is_refused_before_anything_is_paid(tmp_p
 def test_a_failed_write_leaves_the_earlier_file_and_nothing_beside_it(tmp_path: Path) -> None:
     """Here the target turned into a folder meanwhile."""
     path = tmp_path / "guide.md"
-    write_atomically(path, b"first")
+    write_atomically(path, b"first", run_id="r1")
     assert path.read_bytes() == b"first"
     path.unlink()
     path.mkdir()
     with pytest.raises(OSError, match=r"guide\.md"):
-        write_atomically(path, b"second")
+        write_atomically(path, b"second", run_id="r1")
     assert [each.name for each in tmp_path.iterdir()] == ["guide.md"]
 
 

@@ -15,6 +15,7 @@ from orchestrator.engine.reviewing.review import repaired
 from orchestrator.engine.settings import RunSettings
 from orchestrator.engine.stitching.failed_rows import failed_lines
 from orchestrator.engine.stitching.output import (
+    Leftovers,
     PartialFile,
     check_output,
     failed_path,
@@ -32,7 +33,7 @@ from orchestrator.errors import OutputWriteError
 from orchestrator.events import RunStitched
 from orchestrator.plan.workload import ResultFiles, Workload
 from orchestrator.store import ChunkRecord, Store, Writes
-from orchestrator.store.reads import output_writers
+from orchestrator.store.reads import output_runs, output_writers
 
 
 def check_places(workload: Workload, settings: RunSettings, *, store: Store, runner: str) -> None:
@@ -71,13 +72,15 @@ class Delivery:
         force: bool,
         journal: Journal,
         records: Mapping[str, ChunkRecord],
+        leftovers: Leftovers,
     ) -> None:
         self._records = records
         self._workload = workload
         self._known = known
         self._output = output
         self._files = files
-        self._writer = FilesWriter(runner_kind=runner_kind, force=force, journal=journal)
+        self._writer = FilesWriter(runner_kind=runner_kind, force=force, journal=journal, leftovers=leftovers)
+        self._leftovers = leftovers
         self._runner_kind = runner_kind
         self._force = force
         self._journal = journal
@@ -187,7 +190,7 @@ class Delivery:
         note = Writes.put_output(str(target), sha256=sha256_of(content), run_id=self._journal.run_id)
         await self._journal.ask(note)
         try:
-            await asyncio.to_thread(write_atomically, target, content)
+            await asyncio.to_thread(partial(write_atomically, target, content, run_id=self._journal.run_id))
         except OSError as error:
             self.written = None
             raise OutputWriteError(target, reason=error.strerror or str(error)) from error
@@ -198,5 +201,8 @@ class Delivery:
             await asyncio.to_thread(earlier.unlink, missing_ok=True)
 
     async def _may_overwrite(self, path: Path) -> bool:
+        """Whether a result may be put there; what killed processes left unfinished of it is gone afterwards."""
         writers = await self._journal.ask(lambda connection: output_writers(connection, str(path)))
+        runs = await self._journal.ask(lambda connection: output_runs(connection, str(path)))
+        await asyncio.to_thread(self._leftovers.remove, path, noted_by=runs)
         return refusal(path, writers=writers, runner=self._runner_kind) is None

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from orchestrator.engine.stitching.join_source import Frame
@@ -16,7 +15,9 @@ from orchestrator.plan.layout import incomplete_path
 from orchestrator.runners.base import SIMULATED
 
 __all__ = [
+    "Leftovers",
     "PartialFile",
+    "beside",
     "check_output",
     "check_place",
     "incomplete_path",
@@ -85,7 +86,7 @@ def _problem_of(output: Path, folder: Path) -> str:
             return "is no regular file"
         if not folder.is_dir():
             return f"cannot be written: there is no folder {folder}"
-        longest = len(os.fsencode(_beside(map_path(incomplete_path(output))).name))
+        longest = len(os.fsencode(beside(map_path(incomplete_path(output)), run_id="").name))
         if longest > os.pathconf(folder, "PC_NAME_MAX"):
             return "cannot be written: its name is too long"
     except OSError as error:
@@ -108,17 +109,23 @@ def refusal(path: Path, *, writers: Writers, runner: str) -> OutputExistsError |
     return None
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """`path` holds all of `content` or what it held before, whatever happens. Raises `OSError`."""
-    beside = _beside(path)
+def write_atomically(path: Path, content: bytes, *, run_id: str) -> None:
+    """`path` holds all of `content` or what it held before, whatever happens. Raises `OSError`.
+
+    Only the process that holds the run may call this for it.
+    """
+    new = beside(path, run_id=run_id)
     try:
-        with beside.open("xb") as file:
+        # What a killed process of this run left there.
+        new.unlink(missing_ok=True)
+        with new.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
+        new.replace(path)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            new.unlink(missing_ok=True)
         raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
@@ -127,8 +134,28 @@ def write_atomically(path: Path, content: bytes) -> None:
         os.close(folder)
 
 
-def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+def beside(path: Path, *, run_id: str) -> Path:
+    """Where a run writes a file before it takes its place; of each run another one, so that what is left is known."""
+    return path.with_name(f".{path.name}.{sha256_of(run_id.encode())[:8]}.tmp")
+
+
+class Leftovers:
+    """Takes away the unfinished files of processes that were killed. `run_id` is the run that this process holds,
+    `is_held` tells of another one whether a process still works on it.
+    """
+
+    def __init__(self, *, run_id: str, is_held: Callable[[str], bool]) -> None:
+        self._run_id = run_id
+        self._is_held = is_held
+
+    def remove(self, path: Path, *, noted_by: Collection[str]) -> None:
+        """Remove those of a file that these runs wrote, or were about to write."""
+        for run_id in noted_by:
+            left = beside(path, run_id=run_id)
+            if left.exists() and (run_id == self._run_id or not self._is_held(run_id)):
+                # It takes up space and does no other harm: no reason to stop a run.
+                with contextlib.suppress(OSError):
+                    left.unlink(missing_ok=True)
 
 
 class PartialFile:

@@ -7,11 +7,12 @@ import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from orchestrator.engine.journal import Journal
 from orchestrator.engine.render import Known
 from orchestrator.engine.stitching.output import (
+    Leftovers,
     Writers,
     check_place,
     incomplete_path,
@@ -24,10 +25,12 @@ from orchestrator.errors import OutputExistsError, OutputWriteError
 from orchestrator.plan.layout import files_to_write
 from orchestrator.plan.workload import ResultFiles, Workload
 from orchestrator.store import Connection, Writes
-from orchestrator.store.reads import output_writers
+from orchestrator.store.reads import output_runs, output_writers
 
 Written = Mapping[Path, Writers]
 """All that runs wrote to each file."""
+
+T = TypeVar("T")
 
 NOT_RUN = "not run yet"
 """The reason of a gap to which a stopped run did not come."""
@@ -113,7 +116,8 @@ class FilesWriter:
     What a run of this kind of runner may not overwrite stays, but with `force`.
     """
 
-    def __init__(self, *, runner_kind: str, force: bool, journal: Journal) -> None:
+    def __init__(self, *, runner_kind: str, force: bool, journal: Journal, leftovers: Leftovers) -> None:
+        self._leftovers = leftovers
         self._runner_kind = runner_kind
         self._force = force
         self._journal = journal
@@ -124,7 +128,9 @@ class FilesWriter:
 
         Raises `OutputWriteError` for the first that cannot be written, once all others are.
         """
-        written = await self._journal.ask(lambda connection: _written(connection, results))
+        written = await self._journal.ask(lambda connection: _by_place(connection, results, output_writers))
+        noted = await self._journal.ask(lambda connection: _by_place(connection, results, output_runs))
+        await asyncio.to_thread(self._remove_leftovers, noted)
         changed = await asyncio.to_thread(lambda: [each for each in results if not _holds(each.target, each.content)])
         errors = await asyncio.to_thread(self._refuse, changed, written)
         allowed = [each for each in changed if each.target not in errors]
@@ -137,7 +143,7 @@ class FilesWriter:
         ]
         await self._journal.ask(lambda connection: [note(connection) for note in notes])
         for each in allowed:
-            error = await asyncio.to_thread(_write, each)
+            error = await asyncio.to_thread(_write, each, run_id=self._journal.run_id)
             if error is not None:
                 errors[each.target] = error
         good = [each for each in results if each.target not in errors]
@@ -145,6 +151,10 @@ class FilesWriter:
         await asyncio.to_thread(self._tidy, [each for each in good if each.complete], written)
         if errors:
             raise next(iter(errors.values()))
+
+    def _remove_leftovers(self, noted: Mapping[Path, frozenset[str]]) -> None:
+        for place, runs in noted.items():
+            self._leftovers.remove(place, noted_by=runs)
 
     def _refuse(self, changed: Sequence[ResultFile], written: Written) -> dict[Path, OutputWriteError]:
         return {
@@ -163,9 +173,11 @@ class FilesWriter:
         return refusal(path, writers=written[path], runner=self._runner_kind) is None
 
 
-def _written(connection: Connection, results: Sequence[ResultFile]) -> Written:
+def _by_place(
+    connection: Connection, results: Sequence[ResultFile], ask: Callable[[Connection, str], T]
+) -> Mapping[Path, T]:
     places = [place for each in results for place in (each.path, incomplete_path(each.path))]
-    return {place: output_writers(connection, str(place)) for place in places}
+    return {place: ask(connection, str(place)) for place in places}
 
 
 def _holds(path: Path, content: bytes) -> bool:
@@ -175,13 +187,13 @@ def _holds(path: Path, content: bytes) -> bool:
         return False
 
 
-def _write(result: ResultFile) -> OutputWriteError | None:
+def _write(result: ResultFile, *, run_id: str) -> OutputWriteError | None:
     folder = result.target.parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if os.path.realpath(folder) != str(folder):
             return OutputWriteError(result.target, reason="its folder has become a link to another place")
-        write_atomically(result.target, result.content)
+        write_atomically(result.target, result.content, run_id=run_id)
     except OSError as error:
         return OutputWriteError(result.target, reason=error.strerror or str(error))
     return None
