@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ from typing import Any
 from orchestrator.plan.draft import PlanFiles, listed, mapping, texts_at
 from orchestrator.plan.naming import did_you_mean
 from orchestrator.plan.paths import PathError, TextFile, read_typed_text
-from orchestrator.plan.workload import Cell, InputKind, InputText, Source
+from orchestrator.plan.workload import InputKind, InputText, Source
 from orchestrator.plan.yaml_source import YamlPath
 
 _FORMS = ("file", "text", "items", "files", "rows", "required")
@@ -200,26 +199,15 @@ def _rows(
             text.encode("utf-8"), format=_format_of(named, spec), key=key if isinstance(key, str) else None
         )
     except SplitError as problem:
-        message = f"{named}: line {problem.line}: {problem.message}" if problem.line else f"{named}: {problem.message}"
-        if given == "plan":
-            files.report.at(("inputs", name, "rows"), message, problem.hint)
-        else:
-            files.report.about_call(f"input `{name}`: {message}", problem.hint)
+        for each in problem.all:
+            message = f"{named}: line {each.line}: {each.message}" if each.line else f"{named}: {each.message}"
+            if given == "plan":
+                files.report.at(("inputs", name, "rows"), message, each.hint)
+            else:
+                files.report.about_call(f"input `{name}`: {message}", each.hint)
         return None
-    sources = [
-        Source(
-            name=row.key,
-            text=json.dumps(dict(row.values), ensure_ascii=False),
-            row={column: _cell(each) for column, each in row.values.items()},
-        )
-        for row in rows
-    ]
+    sources = [Source(name=row.key, text=row.text, row=row.cells) for row in rows]
     return replace(_sources(name, sources, "rows", given=given, path=path), key=key if isinstance(key, str) else "")
-
-
-def _cell(value: object) -> Cell:
-    """What a prompt shows of a value: a list or an object as JSON."""
-    return value if value is None or isinstance(value, str | int | float) else json.dumps(value, ensure_ascii=False)
 
 
 def _format_of(named: str, spec: dict[str, Any]) -> str:

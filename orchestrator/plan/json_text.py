@@ -1,7 +1,7 @@
 """JSON in and out without a change to its numbers. Pure.
 
 Python would write 1.10 as 1.1 and 1e400 as Infinity. A number with a fraction or an exponent is read as a `float` that
-remembers how it was written; whole numbers are exact anyway.
+remembers how it was written; whole numbers are exact anyway, but for -0 and those too long for Python to read.
 """
 
 from __future__ import annotations
@@ -14,17 +14,20 @@ from typing import Any, cast
 MAX_DEPTH = 200
 """Lists and objects inside each other; no answer needs as many, and reading or writing more would end in a crash."""
 
+_MOST_DIGITS = 4_000
+"""Of a whole number; Python itself reads none of more than 4,300."""
+
 _FENCE = re.compile(r"\A\s*```(?:json)?[ \t]*\n(.*)\n```\s*\Z", re.DOTALL)
 
 
-class WrittenFloat(float):
+class WrittenNumber(float):
     """A number that is written again as it was read."""
 
     __slots__ = ("written",)
 
     written: str
 
-    def __new__(cls, written: str) -> WrittenFloat:
+    def __new__(cls, written: str) -> WrittenNumber:
         """The number that this text stands for."""
         number = super().__new__(cls, written)
         number.written = written
@@ -34,19 +37,26 @@ class WrittenFloat(float):
         """As it was read."""
         return self.written
 
-    def __reduce__(self) -> tuple[type[WrittenFloat], tuple[str]]:
+    def __reduce__(self) -> tuple[type[WrittenNumber], tuple[str]]:
         """Copies and pickles remember it too."""
-        return WrittenFloat, (self.written,)
+        return WrittenNumber, (self.written,)
 
 
-def read_json(text: str, *, fenced: bool = False) -> Any:
+def read_json(text: str, *, fenced: bool = False, names_once: bool = False) -> Any:
     """The value of a JSON text; with `fenced` it may stand in a code fence.
 
-    Raises `ValueError` for what is no JSON (NaN and Infinity are none) and for more than `MAX_DEPTH` levels.
+    Raises `ValueError` for what is no JSON (NaN and Infinity are none) and for more than `MAX_DEPTH` levels; with
+    `names_once` also for an object in which a name stands twice, of which else the last counts.
     """
     found = _FENCE.match(text) if fenced else None
     try:
-        value: Any = json.loads(found[1] if found else text, parse_float=WrittenFloat, parse_constant=_refuse_constant)
+        value: Any = json.loads(
+            found[1] if found else text,
+            object_pairs_hook=_with_names_once if names_once else None,
+            parse_int=_whole,
+            parse_float=WrittenNumber,
+            parse_constant=_refuse_constant,
+        )
     except RecursionError:
         raise ValueError("the value is nested too deeply") from None
     if not _fits(value):
@@ -54,8 +64,21 @@ def read_json(text: str, *, fenced: bool = False) -> Any:
     return value
 
 
+def _with_names_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for at, name in enumerate(names) if name in names[:at])
+        raise ValueError(f"{twice!r} stands there twice")
+    return values
+
+
+def _whole(text: str) -> int | WrittenNumber:
+    return WrittenNumber(text) if text == "-0" or len(text) > _MOST_DIGITS else int(text)
+
+
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+    raise ValueError(f"{name} is no JSON number")
 
 
 def _fits(value: Any) -> bool:
@@ -80,7 +103,7 @@ def write_json(value: Any, *, indent: int | None = None, compact: bool = False) 
 
 
 def _parts(value: Any, step: str, depth: int, *, comma: str, colon: str) -> list[str]:
-    if isinstance(value, WrittenFloat):
+    if isinstance(value, WrittenNumber):
         return [value.written]
     if not isinstance(value, Mapping | list | tuple):
         return [json.dumps(value, ensure_ascii=False, allow_nan=False)]

@@ -142,6 +142,8 @@ def misfit(value: Any, schema: Mapping[str, Any]) -> str:
         error = min(_errors(value, schema), key=lambda each: list(each.absolute_path), default=None)
     except RecursionError:
         return ENDLESS
+    except OverflowError:
+        return "it has a number that is too large to be judged"
     return "" if error is None else f"{_shown_path(error.absolute_path)} {_reason(error)}"
 
 

@@ -123,6 +123,29 @@ def test_never_the_right_form(folder: Path) -> None:
     assert sorted(path.name for path in folder.glob("out*")) == ["out.jsonl", "out.jsonl.map.json"]
 
 
+def test_a_failed_row_keeps_its_numbers(tmp_path: Path) -> None:
+    """As they stand in the table; so they do in the prompt."""
+    row = '{"id": "R1", "price": 1.10, "big": 1e400}'
+    (tmp_path / "rows.jsonl").write_text(row + "\n")
+    plan = {
+        "inputs": {"rows": {"rows": "rows.jsonl", "key": "id"}},
+        "chunks": [
+            {
+                "id": "r",
+                "for_each": {"input": "rows"},
+                "prompt": "{{ item.text }} {{ item.row.price }}",
+                "fields": {"ok": "boolean"},
+                "max_attempts": 1,
+            }
+        ],
+        "stitch": {"format": "jsonl", "output": "out.jsonl"},
+    }
+    runner = SimulatedRunner(latency_s=0, answers={"r[1]": "No."})
+    asyncio.run(play(plan, tmp_path, runner=runner))
+    assert runner.requests[0].prompt == f"{row} 1.10"
+    assert f'"row": {row}' in (tmp_path / "out.failed.jsonl").read_text()
+
+
 def test_a_file_of_failed_rows_that_is_not_ours_is_refused(folder: Path) -> None:
     """Before anything is paid."""
     (folder / "out.failed.jsonl").write_text("mine")

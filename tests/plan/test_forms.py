@@ -13,6 +13,7 @@ from orchestrator.errors import PlanError
 from orchestrator.plan.advice import notes
 from orchestrator.plan.estimate import estimate_workload
 from orchestrator.plan.fields import schema_of_fields
+from orchestrator.plan.json_text import read_json
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.schema_check import misfit, schema_problems
 from orchestrator.plan.workload import Chunk, Workload
@@ -207,6 +208,11 @@ def test_a_circle_of_references_is_a_misfit_and_no_crash() -> None:
     assert schema_problems(schema) == []
     assert misfit({"b": 1}, schema) == ""
     assert misfit({"a": 1}, schema) == "the schema refers to itself without end"
+
+
+def test_a_number_beyond_all_sense_is_a_misfit_and_no_crash() -> None:
+    """Where its size has to be judged."""
+    assert "too large" in misfit([read_json("1e400")], {"items": {"multipleOf": 0.5}})
 
 
 def test_records_that_do_not_say_their_row_are_noted(tmp_path: Path) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orchestrator.plan.json_text import write_json
+from orchestrator.plan.json_text import read_json, write_json
 from orchestrator.plan.workload import Chunk, Item
 from orchestrator.store import ChunkRecord
 
@@ -46,6 +45,6 @@ def _material(item: Item) -> dict[str, Any]:
 
 def _row(text: str) -> Any:
     try:
-        return json.loads(text)
+        return read_json(text)
     except ValueError:
         return text

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import Any, cast
 
+from orchestrator.plan.json_text import read_json, write_json
 from orchestrator.plan.split.markdown import blocks_of
 from orchestrator.plan.split.pieces import Block
 from orchestrator.plan.split.splitter import split_text
@@ -56,8 +56,8 @@ def _array(text: str) -> list[str] | None:
         if not candidate.lstrip().startswith("["):
             continue
         try:
-            value: object = json.loads(candidate)
-        except (ValueError, RecursionError):
+            value: object = read_json(candidate)
+        except ValueError:
             continue
         if isinstance(value, list):
             return [_as_text(each) for each in cast("list[Any]", value)]
@@ -65,7 +65,7 @@ def _array(text: str) -> list[str] | None:
 
 
 def _as_text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return value if isinstance(value, str) else write_json(value, compact=True)
 
 
 def _sections(text: str, blocks: list[Block], level: int) -> tuple[AnswerPiece, ...]:

@@ -23,13 +23,24 @@ def heading_strength(level: int) -> int:
 
 
 class SplitError(Exception):
-    """A text, a file or a table cannot be split as asked. `line` counts from 1, 0 for none; `hint` says what to do."""
+    """A text, a file or a table cannot be split as asked. `line` counts from 1, 0 for none; `hint` says what to do.
+
+    `all` holds this one and those that were found beside it, in order.
+    """
 
     def __init__(self, message: str, *, line: int = 0, hint: str = "") -> None:
         self.message = message
         self.line = line
         self.hint = hint
+        self.all: tuple[SplitError, ...] = (self,)
         super().__init__(f"{message}; {hint}" if hint else message)
+
+
+def raise_all(errors: Sequence[SplitError]) -> None:
+    """Raises the first, which then holds all of them; returns when there is none."""
+    if errors:
+        errors[0].all = tuple(errors)
+        raise errors[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,29 +8,37 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
+from orchestrator.plan.json_text import read_json, write_json
 from orchestrator.plan.naming import did_you_mean
 from orchestrator.plan.paths import MAX_TEXT_BYTES, PathError, decode_text
-from orchestrator.plan.split.pieces import SplitError
+from orchestrator.plan.split.pieces import SplitError, raise_all
+from orchestrator.plan.workload import Cell
+
+MAX_ERRORS = 200
+"""Wrong rows that are told at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: the name that its key column gives (else its number), and its values by column.
+    """One row: the name that its key column gives (else its number), its cells by column, and all of it as JSON.
 
-    Values of CSV are texts; those of JSON lines are whatever JSON has.
+    Cells of CSV are texts, those of JSON lines what JSON has, a list or an object as its JSON. The JSON of a JSON
+    line is the line as it is written.
     """
 
     key: str
-    values: Mapping[str, Any]
+    cells: Mapping[str, Cell]
+    text: str
 
 
 def read_rows(content: bytes, *, format: str, key: str | None) -> tuple[Row, ...]:  # noqa: A002 - the plan's own word
     """The rows of a file of `format` `csv` or `jsonl`, in order; no rows for a table with a header alone.
 
-    Raises `SplitError` with the line for what is not UTF-8, a header with empty or equal names, a row with more or
-    fewer values than the header, a line that is no JSON object, and a `key` that is missing, empty or not unique.
+    Raises `SplitError` with the line for what is not UTF-8, a header with empty or equal names, rows with more or
+    fewer values than the header, lines that are no JSON object, and a `key` that is missing, empty or not unique; it
+    holds up to `MAX_ERRORS` of them.
     """
     try:
         text = decode_text(content, Path(), named="the table").text
@@ -38,11 +46,28 @@ def read_rows(content: bytes, *, format: str, key: str | None) -> tuple[Row, ...
         raise SplitError(problem.message, hint=problem.hint) from None
     if format not in ("csv", "jsonl"):
         raise SplitError(f"rows come from .csv or .jsonl, not from .{format}", hint="save the table as CSV")
-    found = list(_from_csv(text) if format == "csv" else _from_jsonl(text))
-    return tuple(_keyed(found, key))
+    errors: list[SplitError] = []
+    found: list[_Record] = []
+    for each in _from_csv(text) if format == "csv" else _from_jsonl(text):
+        if not isinstance(each, SplitError):
+            found.append(each)
+        elif len(errors) < MAX_ERRORS:
+            errors.append(each)
+    raise_all(errors)
+    return _keyed(found, key)
 
 
-def _from_csv(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """A row that has no name yet, and the line it begins in."""
+
+    line: int
+    values: Mapping[str, object]
+    cells: Mapping[str, Cell]
+    text: str
+
+
+def _from_csv(text: str) -> Iterator[_Record | SplitError]:
     if len(text) > csv.field_size_limit():
         csv.field_size_limit(MAX_TEXT_BYTES)
     records = csv.reader(io.StringIO(text, newline=""), strict=True)
@@ -54,16 +79,16 @@ def _from_csv(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
                 header = record
                 _check_header(header, line)
             elif record and header is not None:
-                if len(record) != len(header):
-                    raise SplitError(
-                        f"{_values(len(record))} under {len(header)} columns",
-                        line=line,
-                        hint="a value that holds a comma or a line end stands in double quotes",
-                    )
-                yield line, dict(zip(header, record, strict=True))
+                if len(record) == len(header):
+                    values = dict(zip(header, record, strict=True))
+                    yield _Record(line, values, values, write_json(values))
+                else:
+                    hint = "a value that holds a comma or a line end stands in double quotes"
+                    yield SplitError(f"{_values(len(record))} under {len(header)} columns", line=line, hint=hint)
             line = records.line_num + 1
     except csv.Error as error:
-        raise SplitError(f"this is no CSV: {error}", line=line, hint='a quote inside a value is doubled: ""') from None
+        yield SplitError(f"this is no CSV: {error}", line=line, hint='a quote inside a value is doubled: ""')
+        return
     if header is None:
         raise SplitError("the table is empty", hint="its first line names the columns")
 
@@ -82,49 +107,63 @@ def _check_header(header: Sequence[str], line: int) -> None:
         raise SplitError("the columns are parted by `;`", line=line, hint="save it with commas")
 
 
-def _from_jsonl(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _from_jsonl(text: str) -> Iterator[_Record | SplitError]:
     for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            value: object = json.loads(line, object_pairs_hook=_object, parse_constant=_no_number)
-        except RecursionError:
-            raise SplitError("the value is nested too deeply", line=number) from None
-        except ValueError as error:
-            raise SplitError(f"this is no JSON: {error}", line=number, hint="each line is one JSON object") from None
-        if not isinstance(value, dict):
-            raise SplitError("this is no JSON object", line=number, hint='each line is one, such as {"id": 1}')
-        yield number, cast("dict[str, Any]", value)
+        if line.strip():
+            try:
+                values = _json_object(line)
+                yield _Record(number, values, {name: _cell(each) for name, each in values.items()}, line.strip())
+            except SplitError as error:
+                error.line = number
+                yield error
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"{name!r} stands there twice")
-    return dict(pairs)
+def _json_object(line: str) -> dict[str, object]:
+    """The values of a line. Raises `SplitError` without the line's number."""
+    try:
+        value: object = read_json(line, names_once=True)
+    except json.JSONDecodeError as error:
+        message = f"this is no JSON: {error.msg} at column {error.colno}"
+        raise SplitError(message, hint="each line is one JSON object") from None
+    except ValueError as error:
+        raise SplitError(f"this cannot be read: {error}", hint="each line is one JSON object") from None
+    if not isinstance(value, dict):
+        raise SplitError("this is no JSON object", hint='each line is one, such as {"id": 1}')
+    return cast("dict[str, object]", value)
 
 
-def _no_number(name: str) -> float:
-    raise ValueError(f"{name} is no JSON number")
+def _cell(value: object) -> Cell:
+    return value if value is None or isinstance(value, str | int | float) else write_json(value)
 
 
-def _keyed(found: Sequence[tuple[int, dict[str, Any]]], key: str | None) -> Iterator[Row]:
+def _keyed(found: Sequence[_Record], key: str | None) -> tuple[Row, ...]:
+    if key is None:
+        return tuple(Row(str(number), each.cells, each.text) for number, each in enumerate(found, 1))
     first: dict[str, int] = {}
-    for number, (line, values) in enumerate(found, 1):
-        if key is None:
-            yield Row(str(number), values)
-            continue
-        if key not in values:
-            hint = did_you_mean(key, values) or f"it has {', '.join(list(values)[:9])}"
-            raise SplitError(f"there is no {key!r}", line=line, hint=hint)
-        value = values[key]
-        name = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
-        if not name:
-            raise SplitError(f"{key!r} is empty or no name", line=line, hint="each row needs a text or whole number")
-        if name in first:
-            raise SplitError(
-                f"{key!r} is {name!r} again, as in line {first[name]}", line=line, hint="a key names one row"
-            )
-        first[name] = line
-        yield Row(name, values)
+    rows: list[Row] = []
+    errors: list[SplitError] = []
+    for each in found:
+        name = _name_of(each, key)
+        if isinstance(name, str) and name in first:
+            again = f"{key!r} is {name!r} again, as in line {first[name]}"
+            name = SplitError(again, line=each.line, hint="a key names one row")
+        if isinstance(name, SplitError):
+            errors.append(name)
+        else:
+            first[name] = each.line
+            rows.append(Row(name, each.cells, each.text))
+        if len(errors) >= MAX_ERRORS:
+            break
+    raise_all(errors)
+    return tuple(rows)
+
+
+def _name_of(record: _Record, key: str) -> str | SplitError:
+    if key not in record.values:
+        hint = did_you_mean(key, record.values) or f"it has {', '.join(list(record.values)[:9])}"
+        return SplitError(f"there is no {key!r}", line=record.line, hint=hint)
+    value = record.values[key]
+    name = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    return name or SplitError(
+        f"{key!r} is empty or no name", line=record.line, hint="each row needs a text or whole number"
+    )
