@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 
 class FailureClass(StrEnum):
@@ -56,6 +56,10 @@ class FailureClass(StrEnum):
     """Ended on our request."""
 
 
+Isolation = Literal["fresh", "reuse"]
+"""Whether a request gets a process of its own, or one that has answered others and begun anew since."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """All that shapes one attempt. `context` is the system prompt; `timeout_s` bounds the attempt in seconds.
@@ -65,6 +69,8 @@ class Request:
     With an `output_schema` (a JSON Schema of an object) the text of the reply is one JSON value in compact form.
     `expect` is what the plan expects of the answer, and `source` what that compares with; the engine judges by it, and
     only a runner that makes answers up need look at it. `tools` may be used, and nothing be read outside `workdir`.
+    With the isolation `reuse` a runner may answer several requests in one process, as long as none shows anything of
+    another; with `fresh` each begins with nothing but what stands here.
     """
 
     chunk_id: str
@@ -82,6 +88,7 @@ class Request:
     source: str = ""
     tools: tuple[str, ...] = ()
     workdir: Path | None = None
+    isolation: Isolation = "fresh"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,4 +192,17 @@ class Runner(Protocol):
 
     async def close(self) -> None:
         """End everything that was started, in bounded time. May be called more than once."""
+        ...
+
+
+@runtime_checkable
+class ForesightedRunner(Protocol):
+    """A runner that can get ready for what comes next. Optional: one without this works as well, if later."""
+
+    def expect(self, upcoming: Sequence[Request]) -> None:
+        """These start next, in this order, as soon as there is room; they come without their prompts.
+
+        Replaces what was said before; with none, nothing is known to come and nothing is to be kept ready. Returns at
+        once and raises nothing.
+        """
         ...

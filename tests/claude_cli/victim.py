@@ -1,6 +1,7 @@
 """A program to be killed: it opens a runner and makes attempts at once. Arguments: CLAUDE COUNT.
 
-Prints `ready` before it starts anything, and `open` once the runner is open.
+Prints `ready` before it starts anything, and `open` once the runner is open. With a COUNT of 0 it keeps one process
+after an answer and starts another ahead, prints `waiting` and does nothing more.
 """
 
 from __future__ import annotations
@@ -19,6 +20,12 @@ async def main(claude: Path, count: int) -> None:
     runner = ClaudeCliRunner(claude=claude, environment=dict(os.environ), timing=Timing())
     await runner.open()
     print("open", flush=True)
+    if not count:
+        await runner.run(request(isolation="reuse"), on_progress=lambda _: None)
+        runner.expect([request(prompt=""), request(prompt="", context="Another.")])
+        await asyncio.sleep(0.5)
+        print("waiting", flush=True)
+        await asyncio.sleep(3600)
     requests = [request(timeout_s=600.0) for _ in range(count)]
     await asyncio.gather(*(runner.run(each, on_progress=lambda _: None) for each in requests))
 

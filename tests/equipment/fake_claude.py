@@ -52,6 +52,8 @@ HEALTHY: list[Step] = [
     "result",
 ]
 
+CLEARED: list[Step] = ["reset", "init", {"result": {"num_turns": 0, "stop_reason": None, "total_cost_usd": 0}}]
+
 
 class FakeClaude:
     """The test's side. `path` is the executable; every start of it is written down and read back by `calls()`."""
@@ -93,6 +95,11 @@ class FakeClaude:
     def calls(self) -> list[dict[str, Any]]:
         """Each start that got as far as a scenario: argv, env, cwd, pid, and once it was read the prompt's line."""
         log = self.folder / "calls.ndjson"
+        return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Each line of input that `serve` read: pid, content."""
+        log = self.folder / "lines.ndjson"
         return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
     def pids(self) -> list[int]:
@@ -156,6 +163,21 @@ class Player:
                 "calls.ndjson",
                 json.dumps({**seen, "cwd_entries": [entry.name for entry in Path.cwd().iterdir()], "stdin": self.line}),
             )
+
+    def serve(self, clear: list[Step] | None) -> None:
+        """Answer one line of input after the other, to the end of it; these steps are what `/clear` does."""
+        for line in sys.stdin.buffer:
+            self.append(
+                "lines.ndjson", json.dumps({"pid": os.getpid(), "content": json.loads(line)["message"]["content"]})
+            )
+            cleared = json.loads(line)["message"]["content"] == "/clear"
+            for step in (clear if clear is not None else CLEARED) if cleared else HEALTHY[1:]:
+                name, value = (step, None) if isinstance(step, str) else next(iter(step.items()))
+                getattr(self, name)(value)
+
+    def reset(self, _: object = None) -> None:
+        """The line that says that a new conversation began."""
+        self.emit({"type": "conversation_reset", "new_conversation_id": "fake", "trigger": "clear"})
 
     def init(self, changes: object = None) -> None:
         self.emit({"type": "system", "subtype": "init", "session_id": "fake-session", "model": "fake-model"}, changes)

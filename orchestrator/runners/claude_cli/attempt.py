@@ -1,39 +1,29 @@
-"""One attempt on the real CLI: a process, its output read as it comes, its limits kept, its end awaited."""
+"""One attempt on the real CLI: a prompt given to a process, its output read as it comes, its limits kept."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 from orchestrator.redaction import Redactor
 from orchestrator.runners.base import FailureClass, OnProgress
-from orchestrator.runners.claude_cli.framing import LineFramer
 from orchestrator.runners.claude_cli.limits import Limit, Times, limit_of
 from orchestrator.runners.claude_cli.parsing import parse_line
 from orchestrator.runners.claude_cli.process import ChildProcess, Timing
 from orchestrator.runners.claude_cli.transcript import Transcript
 from orchestrator.runners.claude_cli.verdict import Ending
-from orchestrator.runners.claude_cli.watchdog import Watchdog
+from orchestrator.runners.claude_cli.worker import Starts, Worker
 
 LEFT_BEHIND_S = 0.5
 """How long output may stay open after the process exited, before what holds it is ended."""
-
-
-@dataclass(slots=True)
-class Starts:
-    """How many processes of one runner are starting at this moment; they slow each other down."""
-
-    count: int = 0
 
 
 class Attempt:
     """State of one attempt: what was heard, and when. Make one for each, and await `run` once.
 
     `on_progress` gets the characters of answer seen so far, `on_answered` is called once, when the model's first sign
-    came. `over` is set when `run` is done. What is told of errors has gone through `redactor`.
+    came. Whoever makes one sets `over` when it is done. What is told of errors has gone through `redactor`.
     """
 
     def __init__(
@@ -50,16 +40,16 @@ class Attempt:
         self._timing = timing
         self._starts = starts
         self._starts_peak = 1
-        self._starting = False
         self._on_progress = on_progress
         self._on_answered = on_answered
         self._answered = False
         self._stopped = False
         self._told_chars = 0
-        self._framer = LineFramer()
         self._times = Times(started=time.monotonic())
         self._result_at: float | None = None
+        self._worker: Worker | None = None
         self._child: ChildProcess | None = None
+        self._keep = False
         self._redactor = redactor
         self.transcript = Transcript(redact=redactor.text)
         self.over = asyncio.Event()
@@ -69,52 +59,38 @@ class Attempt:
         self._stopped = True
         self._wake()
 
-    async def run(
-        self, command: Sequence[str], *, environment: Mapping[str, str], folder: Path, data: bytes, watchdog: Watchdog
-    ) -> Ending:
-        """Run `command`, give it `data`, listen until it is over. Returns when its group is gone.
+    async def run(self, worker: Worker, data: bytes, *, keep: bool) -> Ending:
+        """Give `data` to the process and listen until the answer is over.
 
-        Raises `OSError` when it cannot be started. Cancelling ends the group and propagates.
+        With `keep` the process goes on after a result, so that it can be given another prompt; else its group is gone
+        when this returns. Cancelling ends the group and propagates.
         """
-        self._starts.count += 1
-        self._starting = True
-        try:
-            self._times.started = time.monotonic()
-            self._child = await ChildProcess.start(
-                command,
-                environment=environment,
-                folder=folder,
-                data=data,
-                on_output=self._hear,
-                watchdog=watchdog,
-                timing=self._timing,
-            )
-            return await self._accompany(self._child)
-        finally:
-            self._started()
-            self.over.set()
-
-    async def _accompany(self, child: ChildProcess) -> Ending:
+        self.transcript = Transcript(redact=self._redactor.text, before=worker.spent)
+        self._times.started = time.monotonic()
+        self._worker, self._keep = worker, keep
+        self._child = child = worker.ask(data, last=not keep, hear=self._hear)
         limit: Limit | None = None
-        ended_by_us = False
+        over = goes_on = False
         try:
             limit = await self._listen(child)
-            ended_by_us = child.exited_at is None
+            over = child.exited_at is not None
+            goes_on = keep and not over and self._result_at is not None
         finally:
-            await child.end()
-        timeout = limit if ended_by_us and not self.transcript.results else None
+            if not goes_on:
+                await worker.end()
+        timeout = limit if not over and not self.transcript.results else None
         return Ending(
             exit_code=child.exit_code,
             stderr_tail=self._redactor.tail(child.stderr_tail),
-            incomplete=self._framer.finish() is not None,
-            ended_by_us=ended_by_us,
+            incomplete=not goes_on and worker.finish_output(),
+            ended_by_us=not over,
             timeout=timeout.error_type if timeout else None,
             limit_s=timeout.seconds if timeout else 0.0,
         )
 
     async def _listen(self, child: ChildProcess) -> Limit | None:
-        """Until the process is finished, or a limit is reached, which is returned."""
-        while not child.finished:
+        """Until the process is finished or kept, or a limit is reached, which is returned."""
+        while not child.finished and not (self._keep and self._result_at is not None):
             child.changed.clear()
             limit = self._limit(child)
             left = limit.at - time.monotonic()
@@ -140,14 +116,15 @@ class Attempt:
             return Limit(at=self._result_at + timing.exit_s, error_type=limit.error_type, seconds=timing.exit_s)
         return limit
 
-    def _hear(self, data: bytes) -> None:
+    def _hear(self, lines: Sequence[bytes]) -> None:
         now = time.monotonic()
         self._times.last_output = now
-        for line in self._framer.feed(data):
+        for line in lines:
             self.transcript.add(parse_line(line))
         if self._times.first_line is None and self.transcript.lines:
             self._times.first_line = now
-            self._started()
+            if self._worker is not None:
+                self._worker.started()
             self._wake()
         if self._result_at is None and self.transcript.results:
             self._result_at = now
@@ -160,11 +137,6 @@ class Attempt:
             self._times.last_text = now
             self._told_chars = chars
             self._on_progress(chars)
-
-    def _started(self) -> None:
-        if self._starting:
-            self._starting = False
-            self._starts.count -= 1
 
     def _wake(self) -> None:
         if self._child is not None:

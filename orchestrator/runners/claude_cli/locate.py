@@ -227,7 +227,6 @@ async def _ask(
             command,
             environment=environment,
             folder=folder,
-            data=b"",
             on_output=pieces.append,
             watchdog=watchdog,
             timing=timing,
@@ -236,6 +235,7 @@ async def _ask(
         raise RunnerUnavailableError(f"{command[0]} could not be run: {error}", remedy=INSTALL) from error
     in_time = True
     try:
+        child.write(b"", last=True)
         await asyncio.wait_for(child.wait_exited(), timing.probe_s)
     except TimeoutError:
         in_time = False

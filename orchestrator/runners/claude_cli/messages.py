@@ -132,6 +132,11 @@ class ResultLine:
     denials: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ConversationReset:
+    """The only proof that a conversation begins without what was said before (`/clear`, 2.1.328, 2.1.332)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skipped:
     """A line of a type that means nothing here."""
@@ -157,6 +162,7 @@ Message = (
     | ApiRetry
     | RefusalNote
     | ResultLine
+    | ConversationReset
     | Skipped
     | Malformed
 )

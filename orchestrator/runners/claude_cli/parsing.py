@@ -14,6 +14,7 @@ from orchestrator.runners.base import Usage, UsageWindow
 from orchestrator.runners.claude_cli.messages import (
     ApiRetry,
     AssistantLine,
+    ConversationReset,
     Init,
     Malformed,
     Message,
@@ -241,4 +242,5 @@ _READERS: Mapping[str, Callable[[Fields], Message]] = {
     "stream_event": _stream_event,
     "rate_limit_event": _rate_limit,
     "result": _result,
+    "conversation_reset": lambda _: ConversationReset(),
 }

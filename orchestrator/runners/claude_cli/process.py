@@ -39,7 +39,9 @@ class Timing:
     proportion for more: 16 starting at once on 2 cores took up to 19 s (2.1.328). `extension` bounds an attempt whose
     text keeps arriving, as a multiple of its `timeout_s`. After a result the process gets `exit_s` to exit (some
     versions never do [public issues 25629, 66968]). `grace_s` lies between SIGTERM and SIGKILL, and again bounds the
-    wait after SIGKILL. `probe_s` bounds each question to the CLI about itself.
+    wait after SIGKILL. `probe_s` bounds each question to the CLI about itself. `reset_s` bounds the wait for a clean
+    conversation between two prompts (0.02 s in 2.1.332); a process that nobody is expected to need is ended after
+    `linger_s`.
     """
 
     start_s: float = 60.0
@@ -48,13 +50,15 @@ class Timing:
     exit_s: float = 5.0
     grace_s: float = 5.0
     probe_s: float = 20.0
+    reset_s: float = 5.0
+    linger_s: float = 5.0
 
 
 class ChildProcess(asyncio.SubprocessProtocol):
     """A running command in a session of its own. Make one with `start`; whoever starts it has to await `end`.
 
     `on_output` receives stdout as it comes. `changed` is set when the input is written, a stream ended, or the process
-    exited; `written_at` and `exited_at` are of `time.monotonic()`.
+    exited; `written_at` (None while something waits to be written) and `exited_at` are of `time.monotonic()`.
     """
 
     def __init__(self, *, on_output: Callable[[bytes], None], watchdog: Watchdog, timing: Timing) -> None:
@@ -77,12 +81,11 @@ class ChildProcess(asyncio.SubprocessProtocol):
         *,
         environment: Mapping[str, str],
         folder: Path,
-        data: bytes,
         on_output: Callable[[bytes], None],
         watchdog: Watchdog,
         timing: Timing,
     ) -> ChildProcess:
-        """Run `command` in `folder`, write `data` to its stdin and close that. Raises `OSError` when it cannot start.
+        """Run `command` in `folder`; its stdin waits for `write`. Raises `OSError` when it cannot start.
 
         When this is cancelled or fails, nothing is left running: asyncio ends the shim, and the command itself only
         begins with the line that is written last.
@@ -97,7 +100,7 @@ class ChildProcess(asyncio.SubprocessProtocol):
         except OSError:
             await child.end()
             raise
-        child._write(START_LINE + data)
+        child._begin()
         return child
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -105,12 +108,31 @@ class ChildProcess(asyncio.SubprocessProtocol):
         self._transport = cast("asyncio.SubprocessTransport", transport)
         self.pid = self._transport.get_pid()
 
-    def _write(self, data: bytes) -> None:
-        """Write without waiting: what does not fit into the pipe goes out while the output is read."""
+    def _begin(self) -> None:
         pipe = self._input()
         if pipe is not None:
-            pipe.write(data)
+            pipe.set_write_buffer_limits(high=0)
+            pipe.write(START_LINE)
+
+    def write(self, data: bytes, *, last: bool) -> None:
+        """Write without waiting: what does not fit into the pipe goes out while the output is read.
+
+        With `last` the input is closed after it.
+        """
+        self.written_at = None
+        pipe = self._input()
+        if pipe is None:
+            return
+        pipe.write(data)
+        if last:
             pipe.write_eof()
+        elif not pipe.get_write_buffer_size():
+            self.resume_writing()
+
+    def resume_writing(self) -> None:
+        """All that was given to `write` is out."""
+        self.written_at = time.monotonic()
+        self.changed.set()
 
     def _input(self) -> asyncio.WriteTransport | None:
         pipe = self._transport.get_pipe_transport(0) if self._transport else None
@@ -126,7 +148,7 @@ class ChildProcess(asyncio.SubprocessProtocol):
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
         """Stdin is closed once all is written, or when the process closed its side."""
         if fd == 0:
-            self.written_at = time.monotonic()
+            self.resume_writing()
         self.changed.set()
 
     def process_exited(self) -> None:

@@ -1,4 +1,4 @@
-"""The runner `claude`: every attempt is a fresh process of the real Claude CLI."""
+"""The runner `claude`: every attempt is a prompt to a process of the real Claude CLI."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import asyncio
 import hashlib
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -14,14 +15,16 @@ from typing import cast
 from orchestrator.errors import RunnerUnavailableError
 from orchestrator.redaction import Redactor, secrets_of
 from orchestrator.runners.base import Failure, FailureClass, OnProgress, Reply, Request, RunnerInfo
-from orchestrator.runners.claude_cli.attempt import Attempt, Starts
+from orchestrator.runners.claude_cli.attempt import Attempt
 from orchestrator.runners.claude_cli.classify import explain
 from orchestrator.runners.claude_cli.command import arguments, child_environment, prompt_line, refused_schema
 from orchestrator.runners.claude_cli.locate import Installation, find_claude, probe
+from orchestrator.runners.claude_cli.pool import WorkerPool
 from orchestrator.runners.claude_cli.process import Timing
 from orchestrator.runners.claude_cli.turnstile import Turnstile
 from orchestrator.runners.claude_cli.verdict import judge
 from orchestrator.runners.claude_cli.watchdog import Watchdog
+from orchestrator.runners.claude_cli.worker import Launch, Starts
 
 DEFAULT_TEMPORARY_FOLDER = "/tmp"
 """Where the private folder goes when `TMPDIR` is not set."""
@@ -49,6 +52,9 @@ class ClaudeCliRunner:
         self._installation: Installation | None = None
         self._folder: Path | None = None
         self._watchdog: Watchdog | None = None
+        self._pool: WorkerPool | None = None
+        self._answered = False
+        self._upcoming: tuple[Launch, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -83,71 +89,105 @@ class ClaudeCliRunner:
             self._turnstile = Turnstile(open=not self._installation.refreshes_token)
         return RunnerInfo(version=self._installation.version, login=self._installation.login)
 
+    def expect(self, upcoming: Sequence[Request]) -> None:
+        """Start processes for these while others answer. The first answer comes before: until then nobody knows
+        whether the login is good.
+        """
+        if self._installation is None:
+            return
+        with suppress(OSError):
+            self._upcoming = tuple(self._launch(request) for request in upcoming if _stands_alone(request))
+            self._get_ready()
+
+    def _get_ready(self) -> None:
+        if self._pool is not None and self._answered:
+            self._pool.expect(self._upcoming)
+
     async def run(self, request: Request, *, on_progress: OnProgress) -> Reply | Failure:
-        """Make one attempt in a process of its own; it is gone when this returns, or raises on cancellation."""
-        installation, folder, watchdog = self._opened()
+        """Make one attempt. Its process is gone when this returns, or raises on cancellation, unless it is kept for
+        another prompt.
+        """
+        installation, pool = self._opened()
         if refused := refused_schema(request.output_schema, features=installation.features):
             error_type, what = refused
             return Failure(error_type=error_type, message=explain(error_type, what))
         passage = await self._turnstile.enter()
-        if self._watchdog is not watchdog:
-            passage.left()
-            told = explain(FailureClass.CANCELLED, "the runner was closed")
-            return Failure(error_type=FailureClass.CANCELLED, message=told)
+
+        def answered() -> None:
+            passage.answered()
+            if not self._answered:
+                self._answered = True
+                self._get_ready()
+
         attempt = Attempt(
             timeout_s=request.timeout_s,
             timing=self._timing,
             starts=self._starts,
             redactor=self._redactor,
             on_progress=on_progress,
-            on_answered=passage.answered,
+            on_answered=answered,
         )
         self._attempts.add(attempt)
         try:
-            flags = arguments(
-                request, system_prompt_file=_context_file(folder, request.context), features=installation.features
-            )
-            ending = await attempt.run(
-                [str(installation.path), *flags],
-                environment=self._child_environment,
-                folder=request.workdir or folder / "empty",
-                data=prompt_line(request.prompt),
-                watchdog=watchdog,
-            )
+            outcome = await self._ask(request, attempt, pool=pool)
         except OSError as error:
             what = f"{installation.path} could not be started: {error.strerror or error}"
             return Failure(error_type=FailureClass.ENVIRONMENT, message=explain(FailureClass.ENVIRONMENT, what))
         finally:
             passage.left()
             self._attempts.discard(attempt)
-        outcome = judge(
-            attempt.transcript,
-            ending,
-            now=time.time(),
-            structured=request.output_schema is not None,
-            tools=request.tools,
-        )
+            attempt.over.set()
         evidence = cast("Mapping[str, object]", self._redactor.value(outcome.evidence))
         if isinstance(outcome, Failure):
             return replace(outcome, message=self._redactor.text(outcome.message), evidence=evidence)
         return replace(outcome, evidence=evidence)
 
+    async def _ask(self, request: Request, attempt: Attempt, *, pool: WorkerPool) -> Reply | Failure:
+        """Raises `OSError` when no process could be started."""
+        keep = request.isolation == "reuse" and _stands_alone(request)
+        worker = await pool.take(self._launch(request), keep=keep) if pool is self._pool else None
+        if worker is None:
+            told = explain(FailureClass.CANCELLED, "the runner was closed")
+            return Failure(error_type=FailureClass.CANCELLED, message=told)
+        try:
+            ending = await attempt.run(worker, prompt_line(request.prompt), keep=keep and pool.keeps)
+        except BaseException:
+            await pool.give_back(worker, keep=keep, outcome=None)
+            raise
+        structured = request.output_schema is not None
+        outcome = judge(attempt.transcript, ending, now=time.time(), structured=structured, tools=request.tools)
+        await pool.give_back(worker, keep=keep, outcome=outcome)
+        return outcome
+
+    def _launch(self, request: Request) -> Launch:
+        """What a process for this request is started with. Raises `OSError` when its context can not be written."""
+        if self._installation is None or self._folder is None:
+            raise RuntimeError("the runner is not open; await open() first")
+        context_file = _context_file(self._folder, request.context)
+        flags = arguments(request, system_prompt_file=context_file, features=self._installation.features)
+        command = (str(self._installation.path), *flags)
+        folder = request.workdir or self._folder / "empty"
+        return Launch.of(command, environment=self._child_environment, folder=folder)
+
     async def close(self) -> None:
         """End what still runs, each as a cancelled attempt, and remove the private folder, within some seconds."""
         watchdog, self._watchdog = self._watchdog, None
-        self._installation = self._folder = None
+        pool, self._pool = self._pool, None
         attempts = tuple(self._attempts)
         for attempt in attempts:
             attempt.stop()
+        if pool is not None:
+            await pool.close()
         for attempt in attempts:
             await attempt.over.wait()
+        self._installation = self._folder = None
         if watchdog is not None:
             await asyncio.to_thread(watchdog.stop)
 
-    def _opened(self) -> tuple[Installation, Path, Watchdog]:
-        if self._installation is None or self._folder is None or self._watchdog is None:
+    def _opened(self) -> tuple[Installation, WorkerPool]:
+        if self._installation is None or self._pool is None:
             raise RuntimeError("the runner is not open; await open() first")
-        return self._installation, self._folder, self._watchdog
+        return self._installation, self._pool
 
     def _make_folder(self) -> tuple[Path, Watchdog]:
         """The watchdog comes first: it removes the folder even if we die on the next line."""
@@ -165,7 +205,13 @@ class ClaudeCliRunner:
                 remedy="Set TMPDIR to a folder that you may write to.",
             ) from error
         self._folder, self._watchdog = folder, watchdog
+        self._pool = WorkerPool(watchdog=watchdog, timing=self._timing, starts=self._starts)
         return folder, watchdog
+
+
+def _stands_alone(request: Request) -> bool:
+    """Whether the process sees nothing but the prompt: what it looks at in a folder, it may remember."""
+    return not request.tools and request.workdir is None
 
 
 def _context_file(folder: Path, context: str) -> Path:

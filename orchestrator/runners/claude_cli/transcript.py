@@ -7,9 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from orchestrator.runners.base import UsageWindow
+from orchestrator.runners.claude_cli.clearing import NOTHING_SPENT, Spent
 from orchestrator.runners.claude_cli.messages import (
     ApiRetry,
     AssistantLine,
+    ConversationReset,
     Init,
     Malformed,
     Message,
@@ -45,11 +47,13 @@ class Transcript:
 
     With tools, the answer is what the model said after the last result of one: before that it tells what it will do.
     `called` counts the tools that it called. `answered` says that the model has begun to answer, so that the login is
-    good. Error texts pass through `redact` before anybody clips them: half a key is no longer found.
+    good. Error texts pass through `redact` before anybody clips them: half a key is no longer found. `before` is what
+    the process had spent when the attempt began; the results tell what came to it.
     """
 
-    def __init__(self, *, redact: Callable[[str], str] = str) -> None:
+    def __init__(self, *, redact: Callable[[str], str] = str, before: Spent = NOTHING_SPENT) -> None:
         self._redact = redact
+        self._before = before
         self.init: Init | None = None
         self.results: list[ResultLine] = []
         self.errors: list[AssistantLine] = []
@@ -110,6 +114,8 @@ class Transcript:
                 self.init = self.init or message
             case Malformed():
                 self._malformed(message)
+            case ConversationReset():
+                self.skipped["conversation_reset"] += 1
             case Skipped(type=kind):
                 self.skipped[kind] += 1
 
@@ -149,6 +155,7 @@ class Transcript:
             self._complete_chars = self._delta_chars = 0
 
     def _result(self, line: ResultLine) -> None:
+        line = self._before.taken_from(line)
         if line.is_error is not False:
             told = tuple(self._redact(error) for error in line.errors)
             line = replace(line, text=self._redact(line.text) if line.text else line.text, errors=told)

@@ -40,8 +40,8 @@ TOLD_ON_STDERR = {FailureClass.AUTH, FailureClass.BILLING, FailureClass.TOO_LONG
 class Ending:
     """How the process ended. `exit_code` is negative for a signal, None when it never came.
 
-    `ended_by_us` says that we ended it, so that its exit code means nothing; `timeout` is the limit that was the
-    reason, after `limit_s` seconds. `incomplete` says that the output stopped inside a line.
+    `ended_by_us` says that we ended it, or keep it for another prompt, so that its exit code means nothing; `timeout`
+    is the limit that was the reason, after `limit_s` seconds. `incomplete` says that the output stopped inside a line.
     """
 
     exit_code: int | None
