@@ -15,7 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from orchestrator.binding import bind_new_run, bind_resumed_run, check_options, kept_limit
+from orchestrator.binding import bind_new_run, bind_resumed_run, kept_limit
+from orchestrator.call_options import check_options
 from orchestrator.engine.control import RunControl
 from orchestrator.engine.costs.allowance import WindowOutlook as WindowOutlook
 from orchestrator.engine.costs.outlook import EntryOutlook as EntryOutlook
@@ -52,7 +53,7 @@ class CommonOptions(TypedDict, total=False):
     store: the store file; `.orchestrate/store.db` in the current folder when left out.
     output: the result file; "-" writes none even when the plan names one.
     on_event: called with each event, in order, in the event loop's thread; dropped when it raises.
-    max_concurrency, max_cost_usd: instead of the plan's limits.
+    max_concurrency, max_cost_usd, max_tokens, max_wall_s: instead of the plan's limits.
     wait_for_limits: pause at a usage limit (default), or stop there.
     allow_tools: the tools that a plan may use when it asks for them, such as ["Read", "Grep"]; none when left out.
     force: overwrite an output file that was not written by a run.
@@ -70,6 +71,8 @@ class CommonOptions(TypedDict, total=False):
     on_event: Callable[[Event], None] | None
     max_concurrency: int | None
     max_cost_usd: float | None
+    max_tokens: int | None
+    max_wall_s: float | None
     wait_for_limits: bool
     allow_tools: Sequence[str] | None
     force: bool

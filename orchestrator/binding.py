@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
-import math
 import os
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from orchestrator.engine.clock import Clock
 from orchestrator.engine.control import RunControl
@@ -35,8 +33,7 @@ from orchestrator.runners.choose import choose_runner
 from orchestrator.store import RunRecord, look_into, open_store
 from orchestrator.store.reads import output_writers
 
-MAX_CONCURRENCY = 256
-"""As for `limits.max_concurrency` in a plan."""
+T = TypeVar("T")
 
 NO_FILE = "-"
 """As an output: no file at all."""
@@ -78,6 +75,8 @@ def bind_new_run(opened: OpenedPlan, options: Options, *, environment: Mapping[s
         "output": _kept_output(options.get("output"), output),
         "max_concurrency": options.get("max_concurrency"),
         "max_cost_usd": options.get("max_cost_usd"),
+        "max_tokens": options.get("max_tokens"),
+        "max_wall_s": options.get("max_wall_s"),
         "wait_for_limits": options.get("wait_for_limits", True),
         "allow_tools": read_grant(options.get("allow_tools") or ()),
         "fresh": bool(options.get("fresh")),
@@ -125,7 +124,7 @@ async def bind_resumed_run(run_id: str, options: Options, *, environment: Mappin
     kept = dict(record.options)
     loader = loader_for(options)
     workload = await loader.watch.run(lambda: reload_workload(record, loader.texts))
-    for name in ("max_concurrency", "max_cost_usd", "wait_for_limits"):
+    for name in ("max_concurrency", "max_cost_usd", "max_tokens", "max_wall_s", "wait_for_limits"):
         if options.get(name) is not None:
             kept[name] = options[name]
     if options.get("runner") is not None:
@@ -184,10 +183,11 @@ def _session(
         runner = choose_runner(kept["runner"], claude=claude, environment=surrounding)
     on_event = options.get("on_event")
     settings = RunSettings(
-        max_concurrency=limits.max_concurrency if kept["max_concurrency"] is None else kept["max_concurrency"],
-        max_cost_usd=limits.max_cost_usd if kept["max_cost_usd"] is None else kept["max_cost_usd"],
+        max_concurrency=_or(kept["max_concurrency"], limits.max_concurrency),
+        max_cost_usd=_or(kept["max_cost_usd"], limits.max_cost_usd),
+        max_tokens=_or(kept.get("max_tokens"), limits.max_tokens),
         bounds=Bounds(
-            max_wall_s=limits.max_wall_s,
+            max_wall_s=_or(kept.get("max_wall_s"), limits.max_wall_s),
             max_same_failure=limits.max_same_failure,
             wait_for_limits=kept["wait_for_limits"],
         ),
@@ -266,10 +266,14 @@ def _planned_from(kept: Mapping[str, Any]) -> Path | None:
     return Path(record["path"]) if record else None
 
 
+def _or(asked: T | None, planned: T) -> T:
+    """What the call asked for, else what the plan has."""
+    return planned if asked is None else asked
+
+
 def kept_limit(workload: Workload, options: Options) -> float | None:
     """The most that may be spent, in US dollars: what the call says, else the plan; None without a limit."""
-    asked = options.get("max_cost_usd")
-    return workload.plan.limits.max_cost_usd if asked is None else asked
+    return _or(options.get("max_cost_usd"), workload.plan.limits.max_cost_usd)
 
 
 def _program(claude: Path | str | None) -> Path | None:
@@ -286,24 +290,6 @@ def _require_text(*texts: str | None) -> None:
             (text or "").encode("utf-8")
         except UnicodeEncodeError:
             raise UsageError(f"the name {text!a} is not UTF-8; rename it") from None
-
-
-def check_options(options: Options, *, known: Collection[str]) -> None:
-    """Refuse what a caller cannot have meant. Raises `UsageError`."""
-    for name in options:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            raise UsageError(f"there is no option {name!r}" + (f"; did you mean {near[0]}?" if near else ""))
-    if isinstance(options.get("allow_tools"), str):
-        raise UsageError("allow_tools must be a list, such as ['Read', 'Grep']")
-    count = options.get("sample")
-    if count is not None and (type(count) is not int or count < 1):
-        raise UsageError(f"sample must be a whole number above 0, not {count!r}")
-    concurrency, cost = options.get("max_concurrency"), options.get("max_cost_usd")
-    if concurrency is not None and (type(concurrency) is not int or not 1 <= concurrency <= MAX_CONCURRENCY):
-        raise UsageError(f"max_concurrency must be a whole number from 1 to {MAX_CONCURRENCY}, not {concurrency!r}")
-    if cost is not None and not (isinstance(cost, int | float) and math.isfinite(cost) and cost > 0):
-        raise UsageError(f"max_cost_usd must be a number above 0, not {cost!r}")
 
 
 def _new_run_id(epoch_s: float) -> str:

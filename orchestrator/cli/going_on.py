@@ -18,6 +18,7 @@ LONGEST_TEXT_CHARS = 200
 """An input text that is longer is not repeated in a command that people read."""
 
 _COST_LIMIT = re.compile(r"the cost limit of \$(\d+(?:\.\d+)?(?:e-?\d+)?) is reached")
+_TOKEN_LIMIT = re.compile(r"the limit of ([\d,]+) tokens is reached")
 _SAME_FAILURE = re.compile(r"\d+ chunks in a row failed for the same reason")
 _NOT_WRITTEN = "cannot write "
 """How the reasons begin that a stopped run is stored with; no other field tells them apart."""
@@ -96,6 +97,8 @@ def _what_helps(past: Past) -> list[str]:
         return ["-o", "-"]
     if reached := _COST_LIMIT.match(reason):
         return ["--max-cost", _shown(_higher_limit_usd(past, limit_usd=float(reached[1])))]
+    if reached := _TOKEN_LIMIT.match(reason):
+        return ["--max-tokens", str(_higher_limit_tokens(past, limit=int(reached[1].replace(",", ""))))]
     limits = {attempt.message for attempt in past.attempts if attempt.error_type == "usage_limit"}
     return ["--wait"] if reason in limits and not past.run.options["wait_for_limits"] else []
 
@@ -104,11 +107,23 @@ def _higher_limit_usd(past: Past, *, limit_usd: float) -> float:
     """Enough for what is left, by the estimate, and at least twice the limit; `limit_usd` may be rounded."""
     limit_usd = past.run.options["max_cost_usd"] or limit_usd
     paid_usd = sum(chunk.cost_usd for chunk in past.chunks if not chunk.reused_from)
-    left_usd = 0.0
-    if past.estimate is not None and past.estimate["calls"]:
-        unanswered = sum(chunk.status != "succeeded" for chunk in past.chunks)
-        left_usd = past.estimate["cost_usd_high"] * min(1.0, unanswered / past.estimate["calls"])
+    left_usd = _share_left(past) * past.estimate["cost_usd_high"] if past.estimate is not None else 0.0
     return max(2 * limit_usd, 2 * paid_usd, paid_usd + left_usd)
+
+
+def _higher_limit_tokens(past: Past, *, limit: int) -> int:
+    """The same in tokens, rounded up to two significant digits; an answer may be twice as long as estimated."""
+    taken, left = sum(chunk.input_tokens + chunk.output_tokens for chunk in past.chunks), 0.0
+    if past.estimate is not None:
+        left = _share_left(past) * (past.estimate["input_tokens"] + 2 * past.estimate["output_tokens"])
+    return int(_shown(max(2.0 * limit, 2.0 * taken, taken + left)))
+
+
+def _share_left(past: Past) -> float:
+    """The share of the estimated calls that is still to be made."""
+    if past.estimate is None or not past.estimate["calls"]:
+        return 0.0
+    return min(1.0, sum(chunk.status != "succeeded" for chunk in past.chunks) / past.estimate["calls"])
 
 
 def _shown(amount_usd: float) -> str:
@@ -132,6 +147,8 @@ def _run_again(run: RunRecord, *, plan: Path, here: Path) -> list[str]:
     words += ["--sample", str(kept["sample"])] if kept.get("sample") else []
     words += ["-j", str(kept["max_concurrency"])] if kept["max_concurrency"] else []
     words += ["--max-cost", format(Decimal(repr(kept["max_cost_usd"])), "f")] if kept["max_cost_usd"] else []
+    words += ["--max-tokens", str(kept["max_tokens"])] if kept.get("max_tokens") else []
+    words += ["--max-wall", f"{kept['max_wall_s']:g}"] if kept.get("max_wall_s") else []
     words += [] if kept["wait_for_limits"] else ["--no-wait"]
     words += ["--allow-tools", ",".join(kept["allow_tools"])] if kept.get("allow_tools") else []
     output = kept["output"]

@@ -39,6 +39,12 @@ def _amount(value: float | None) -> float | None:
     return value
 
 
+def _seconds(value: float | None) -> float | None:
+    if value is not None and not (math.isfinite(value) and value > 0):
+        raise typer.BadParameter("it must be a number above 0, in seconds")
+    return value
+
+
 PlanArgument = Annotated[Path, typer.Argument(metavar="PLAN", help="The plan file.", show_default=False)]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run id, or last.", show_default=False)]
 LastRunArgument = Annotated[str, typer.Argument(metavar="[RUN]", help="A run id; the last run when left out.")]
@@ -109,6 +115,14 @@ MaxCostOption = Annotated[
     float | None,
     typer.Option("--max-cost", metavar="USD", help="Start nothing new beyond this cost.", callback=_amount),
 ]
+MaxTokensOption = Annotated[
+    int | None,
+    typer.Option("--max-tokens", metavar="N", min=1, help="Start nothing new beyond so many tokens, in and out."),
+]
+MaxWallOption = Annotated[
+    float | None,
+    typer.Option("--max-wall", metavar="SECONDS", help="Start nothing new after so long.", callback=_seconds),
+]
 WaitOption = Annotated[
     bool | None,
     typer.Option("--wait/--no-wait", help="Wait for the end of a usage limit (as usual), or stop there."),
@@ -177,6 +191,8 @@ class WatchOptions(CallOptions):
 
     output: OutputOption = None
     max_concurrency: ConcurrencyOption = None
+    max_tokens: MaxTokensOption = None
+    max_wall_s: MaxWallOption = None
     allow_tools: AllowToolsOption = None
     force: ForceOption = False
 

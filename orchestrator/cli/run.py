@@ -78,6 +78,8 @@ class Session:
             "on_event": self.relay.on_event,
             "max_concurrency": watch.max_concurrency,
             "max_cost_usd": watch.max_cost_usd,
+            "max_tokens": watch.max_tokens,
+            "max_wall_s": watch.max_wall_s,
             "allow_tools": watch.allow_tools,
             "force": watch.force,
             "control": self.control,

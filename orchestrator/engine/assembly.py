@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from orchestrator.engine.costs.allowance import Allowances
 from orchestrator.engine.costs.budget import Budget, Expected
+from orchestrator.engine.costs.budgets import Budgets
 from orchestrator.engine.costs.forecast import Forecast
 from orchestrator.engine.costs.measuring import Measuring
 from orchestrator.engine.execute import Executor
@@ -16,7 +17,7 @@ from orchestrator.engine.ledger import Ledger
 from orchestrator.engine.progress import ProgressMeter
 from orchestrator.engine.schedule import Schedule
 from orchestrator.engine.settings import RunSettings, Surroundings
-from orchestrator.plan.estimate import ChunkEstimate, Estimate
+from orchestrator.plan.estimate import OUTPUT_HIGH, OUTPUT_LOW, ChunkEstimate, Estimate
 from orchestrator.plan.learned import FEWEST, Learned
 from orchestrator.plan.selection import entry_of
 from orchestrator.plan.workload import Workload
@@ -47,7 +48,7 @@ def assemble_executor(
         ledger=ledger,
         journal=journal,
         runner=surroundings.runner,
-        budget=_budget(workload, estimate, learned, ledger=ledger, max_cost_usd=settings.max_cost_usd),
+        budgets=_budgets(workload, estimate, learned, ledger=ledger, settings=settings),
         bounds=replace(settings.bounds, paused_until_s=paused_until_s),
         rules=settings.rules,
         forecast=forecast,
@@ -65,10 +66,10 @@ def assemble_executor(
     )
 
 
-def _budget(
-    workload: Workload, estimate: Estimate | None, learned: Learned, *, ledger: Ledger, max_cost_usd: float | None
-) -> Budget:
-    """The money of one process; it knows what the answers of earlier processes of the run cost."""
+def _budgets(
+    workload: Workload, estimate: Estimate | None, learned: Learned, *, ledger: Ledger, settings: RunSettings
+) -> Budgets:
+    """Money and tokens of one process; they know what the answers of earlier processes of the run took."""
     known = {recipe for recipe, calls in learned.calls.items() if len(calls) >= FEWEST}
 
     def is_learned(name: str) -> bool:
@@ -77,16 +78,29 @@ def _budget(
         return chunk is not None and chunk.recipe in known
 
     chunks: Mapping[str, ChunkEstimate] = estimate.chunks if estimate is not None else {}
-    budget = Budget(
-        max_cost_usd=max_cost_usd,
+    money = Budget(
+        limit=settings.max_cost_usd,
         expected={
             name: Expected(each.cost_usd, each.cost_usd_low, each.cost_usd_high, learned=is_learned(name))
             for name, each in chunks.items()
         },
-        high_usd=estimate.cost_usd_high if estimate is not None else 0.0,
-        spent_usd=ledger.cost_usd,
+        high=estimate.cost_usd_high if estimate is not None else 0.0,
+        spent=ledger.cost_usd,
+    )
+    tokens = Budget(
+        limit=settings.max_tokens,
+        expected={name: _expected_tokens(each, learned=is_learned(name)) for name, each in chunks.items()},
+        high=estimate.input_tokens + OUTPUT_HIGH * estimate.output_tokens if estimate is not None else 0.0,
+        spent=ledger.tokens,
     )
     for name, record in ledger.records.items():
         if record.status == "succeeded" and not record.reused_from and record.attempts:
-            budget.learn(name, cost_usd=record.cost_usd / record.attempts)
-    return budget
+            money.learn(name, amount=record.cost_usd / record.attempts)
+            tokens.learn(name, amount=(record.input_tokens + record.output_tokens) / record.attempts)
+    return Budgets(money=money, tokens=tokens)
+
+
+def _expected_tokens(chunk: ChunkEstimate, *, learned: bool) -> Expected:
+    """Sent and received; what is sent is known, an answer may be shorter or longer than the guess."""
+    least, most = (chunk.input_tokens + share * chunk.output_tokens for share in (OUTPUT_LOW, OUTPUT_HIGH))
+    return Expected(chunk.input_tokens + chunk.output_tokens, least, most, learned=learned)

@@ -15,7 +15,7 @@ from orchestrator.engine.brake import Brake
 from orchestrator.engine.clock import Clock
 from orchestrator.engine.control import RunControl, StopLevel
 from orchestrator.engine.costs.allowance import Allowances
-from orchestrator.engine.costs.budget import Budget
+from orchestrator.engine.costs.budgets import Budgets
 from orchestrator.engine.costs.forecast import Forecast
 from orchestrator.engine.costs.measuring import Measuring
 from orchestrator.engine.drafts import Drafts
@@ -25,7 +25,7 @@ from orchestrator.engine.journal import Journal
 from orchestrator.engine.ledger import AttemptEnd, Ledger
 from orchestrator.engine.lookup import Lookup
 from orchestrator.engine.mailbox import Mailbox
-from orchestrator.engine.policy import TIMEOUTS, GiveUp, Leave, Pause, Retry, StopClass, StopRun, cost_told, react
+from orchestrator.engine.policy import TIMEOUTS, GiveUp, Leave, Pause, Retry, StopClass, StopRun, react
 from orchestrator.engine.progress import ProgressMeter
 from orchestrator.engine.reuse import ReuseRules
 from orchestrator.engine.schedule import FinalStatus, Schedule, Skip
@@ -51,7 +51,7 @@ class Executor:
         ledger: Ledger,
         journal: Journal,
         runner: Runner,
-        budget: Budget,
+        budgets: Budgets,
         bounds: Bounds,
         rules: ReuseRules,
         forecast: Forecast,
@@ -67,14 +67,14 @@ class Executor:
         self._schedule = schedule
         self._ledger = ledger
         self._journal = journal
-        self._budget = budget
+        self._budgets = budgets
         self._measuring = measuring
         self._clock = clock
         self._meter = meter
         self._on_finished = on_finished
         self._mailbox = Mailbox()
         self._drafts = Drafts()
-        self._gate = Gate(bounds, budget=budget, journal=journal, mailbox=self._mailbox, clock=clock)
+        self._gate = Gate(bounds, budgets=budgets, journal=journal, mailbox=self._mailbox, clock=clock)
         self._lookup = Lookup(
             workload,
             known=groups.known,
@@ -215,7 +215,7 @@ class Executor:
 
     def _start(self, chunk_id: str) -> None:
         chunk = self._chunks[chunk_id]
-        self._budget.reserve(chunk_id)
+        self._budgets.reserve(chunk_id)
         self._brake.started(chunk_id)
         self._unsettled += 1
         request = self._attempts.start(
@@ -237,8 +237,7 @@ class Executor:
         self._schedule.release(chunk_id)
         if isinstance(outcome, Reply):
             outcome = self._drafts.whole(self._chunks[chunk_id], outcome)
-        answered = isinstance(outcome, Reply)
-        charge = self._budget.settle(chunk_id, cost_usd=cost_told(outcome), answered=answered)
+        charge = self._budgets.settle(chunk_id, outcome)
         self._allowances.ended(chunk_id, outcome.windows, cost_usd=charge)
         end = AttemptEnd(attempt=request.attempt, elapsed_s=elapsed_s, charge_usd=charge)
         if isinstance(outcome, Reply):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.engine.clock import Clock, from_iso, to_iso
-from orchestrator.engine.costs.budget import Budget
+from orchestrator.engine.costs.budgets import Budgets
 from orchestrator.engine.journal import Journal
 from orchestrator.engine.mailbox import Mailbox
 from orchestrator.engine.policy import StopClass
@@ -41,11 +41,11 @@ def pause_left_by(events: Sequence[Mapping[str, Any]]) -> float | None:
 class Gate:
     """Asked before each start. `stop_class` and `stop_reason` say whether the run is to stop, and why."""
 
-    def __init__(self, bounds: Bounds, *, budget: Budget, journal: Journal, mailbox: Mailbox, clock: Clock) -> None:
+    def __init__(self, bounds: Bounds, *, budgets: Budgets, journal: Journal, mailbox: Mailbox, clock: Clock) -> None:
         self.stop_class: StopClass = ""
         self.stop_reason = ""
         self._bounds = bounds
-        self._budget = budget
+        self._budgets = budgets
         self._journal = journal
         self._mailbox = mailbox
         self._clock = clock
@@ -67,15 +67,13 @@ class Gate:
             self._pause(self._bounds.paused_until_s, "usage limit")
 
     def admits(self, chunk_id: str, *, running: int) -> bool:
-        """Whether this chunk may start while `running` others are under way; may stop the run for want of money."""
+        """Whether this chunk may start while `running` others are under way; a limit may stop the run."""
         if self.stop_class or self._paused or (self._canary and running):
             return False
-        if self._budget.may_start(chunk_id):
+        if self._budgets.may_start(chunk_id):
             return True
-        if not running and self._budget.max_cost_usd is not None:
-            limit = self._budget.max_cost_usd
-            shown = f"{limit:.2f}" if limit >= 0.01 else f"{limit:g}"
-            self.stop("stopped", f"the cost limit of ${shown} is reached; raise it with --max-cost")
+        if not running and (reached := self._budgets.reached):
+            self.stop("stopped", reached)
         return False
 
     def stop(self, stop_class: StopClass, reason: str) -> None:
@@ -115,7 +113,8 @@ class Gate:
             left_s, self._paused_s = self._paused_s, 0.0
             self._mailbox.post_after(left_s, self._wall_reached)
         else:
-            self.stop("stopped", f"the time limit of {self._bounds.max_wall_s:g} s is reached")
+            told = f"the time limit of {self._bounds.max_wall_s:g} s is reached"
+            self.stop("stopped", f"{told}; go on, or allow more with --max-wall")
 
     def _pause(self, until_s: float, reason: str) -> None:
         self._paused = True

@@ -77,6 +77,11 @@ class Ledger:
         """What the run was charged so far, earlier processes included."""
         return sum(record.cost_usd for record in self.records.values())
 
+    @property
+    def tokens(self) -> int:
+        """What the run sent and received so far, earlier processes included, in tokens."""
+        return sum(record.input_tokens + record.output_tokens for record in self.records.values())
+
     def added(self, records: Sequence[ChunkRecord]) -> None:
         """Chunks became known."""
         self.records.update({record.chunk_id: record for record in records})

@@ -116,8 +116,17 @@ def react(
 
 def cost_told(outcome: Reply | Failure) -> float | None:
     """What an attempt cost, in US dollars; None for one that may have cost something and did not tell."""
-    told = isinstance(outcome, Reply) or outcome.cost_usd > 0 or outcome.error_type not in _MAY_COST_UNTOLD
-    return outcome.cost_usd if told else None
+    return outcome.cost_usd if outcome.cost_usd > 0 or _tells(outcome) else None
+
+
+def tokens_told(outcome: Reply | Failure) -> int | None:
+    """What an attempt took, in tokens sent and received; None for one that may have taken some and did not tell."""
+    tokens = outcome.usage.total_input_tokens + outcome.usage.output_tokens
+    return tokens if tokens or _tells(outcome) else None
+
+
+def _tells(outcome: Reply | Failure) -> bool:
+    return isinstance(outcome, Reply) or outcome.error_type not in _MAY_COST_UNTOLD
 
 
 def _wait_s(failure: Failure, nth: int, chance: random.Random) -> float:

@@ -31,6 +31,7 @@ class RunSettings:
     max_concurrency: int
     bounds: Bounds
     max_cost_usd: float | None
+    max_tokens: int | None = None
     rules: ReuseRules
     output: Path | None
     files: ResultFiles | None = None

@@ -227,6 +227,9 @@ class Limits(PlanPart):
 
     max_concurrency: int = Field(default=4, ge=1, le=256, description="Chunks under way at once.")
     max_cost_usd: float | None = Field(default=None, gt=0, description="US dollars; nothing new starts beyond.")
+    max_tokens: int | None = Field(
+        default=None, gt=0, description="Tokens sent and received, cached ones included; nothing new starts beyond."
+    )
     max_wall_s: float | None = Field(
         default=None, gt=0, description="Seconds of running time; nothing new starts beyond."
     )

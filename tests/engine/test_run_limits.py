@@ -18,6 +18,7 @@ from orchestrator import (
     PlanChangedError,
     Request,
     SimulatedRunner,
+    Usage,
     UsageError,
     resume_run,
     run_plan,
@@ -57,6 +58,8 @@ def test_half_a_character_in_an_answer_is_replaced_not_lost(tmp_path: Path) -> N
     [
         ({"max_cost_usd": 0}, "max_cost_usd must be a number above 0"),
         ({"max_cost_usd": float("nan")}, "above 0"),
+        ({"max_wall_s": -1}, "max_wall_s must be a number above 0"),
+        ({"max_tokens": 1.5}, "max_tokens must be a whole number above 0"),
         ({"max_concurrency": 0}, "from 1 to 256"),
         ({"max_concurrency": -3}, "from 1 to 256"),
         ({"max_concurrency": "x"}, "from 1 to 256"),
@@ -94,6 +97,37 @@ def test_answers_dearer_than_foreseen_stop_at_the_limit(tmp_path: Path) -> None:
     assert story.result.reason == "the cost limit of $1.00 is reached; raise it with --max-cost"
     on = asyncio.run(play_on("last", tmp_path, runner=Dear(latency_s=0.01), max_cost_usd=2.9))
     assert (on.result.exit_code, on.result.cost_usd) == (4, 3.0)
+
+
+class Wordy(SimulatedRunner):
+    """Every answer takes 900 tokens to send and 100 to write, whatever its length."""
+
+    async def run(self, request: Request, *, on_progress: Any) -> Any:
+        usage = Usage(input_tokens=200, cache_read_tokens=600, cache_write_tokens=100, output_tokens=100)
+        return replace(await super().run(request, on_progress=on_progress), usage=usage)
+
+
+def test_tokens_are_a_budget_too(tmp_path: Path) -> None:
+    """With a limit of 5,000 tokens and 1,000 for each call the fifth is the last; a resumed run goes on to its own."""
+    runner = Wordy(latency_s=0.01)
+    story = asyncio.run(play(PARTS | {"limits": {"max_tokens": 5000}}, tmp_path, runner=runner, max_concurrency=4))
+    assert (story.result.exit_code, len(story.ids(ChunkSucceeded))) == (4, 5)
+    assert story.result.reason == "the limit of 5,000 tokens is reached; raise it with --max-tokens"
+    on = asyncio.run(play_on("last", tmp_path, runner=runner, max_tokens=12_000))
+    assert (on.result.exit_code, len(on.ids(ChunkSucceeded))) == (4, 7)
+    assert asyncio.run(play_on("last", tmp_path, runner=runner, max_tokens=99_000)).result.status == "complete"
+
+
+def test_a_time_limit_of_the_call_stops_the_run_and_another_lets_it_go_on(tmp_path: Path) -> None:
+    """`max_wall_s` overrides the plan; each process has it anew."""
+    runner = SimulatedRunner(latency_s=0.2)
+    plan = PLAN | {"limits": {"max_wall_s": 60.0, "max_concurrency": 1}}
+    story = asyncio.run(play(plan, tmp_path, runner=runner, max_wall_s=0.1))
+    assert (story.result.exit_code, story.ids(ChunkSucceeded)) == (4, ["zeta"])
+    assert story.result.reason == "the time limit of 0.1 s is reached; go on, or allow more with --max-wall"
+    again = asyncio.run(play_on("last", tmp_path, runner=runner))
+    assert (again.result.exit_code, again.ids(ChunkSucceeded)) == (4, ["mid"])
+    assert asyncio.run(play_on("last", tmp_path, runner=runner, max_wall_s=60.0)).result.status == "complete"
 
 
 def _die_in_the_middle(folder: Path) -> None:
@@ -141,7 +175,7 @@ def test_the_time_limit_stops_the_run(tmp_path: Path) -> None:
     plan = PLAN | {"limits": {"max_wall_s": 0.2, "max_concurrency": 1}}
     result = run_plan(plan, runner=SimulatedRunner(latency_s=0.4), store=tmp_path / "s.db")
     assert (result.exit_code, result.chunks["zeta"].status) == (4, "succeeded")
-    assert result.reason == "the time limit of 0.2 s is reached"
+    assert result.reason.startswith("the time limit of 0.2 s is reached")
 
 
 def test_a_part_of_a_plan_leaves_the_whole_result_alone(tmp_path: Path) -> None:

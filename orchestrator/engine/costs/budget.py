@@ -1,4 +1,4 @@
-"""Money: reserved before each start, settled after; what was settled tells what the next of its kind cost. Pure."""
+"""Money, or tokens: reserved before each start, settled after; what was settled tells what the next one takes. Pure."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ SMALL_LIMIT = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What one attempt of a chunk is estimated to cost, in US dollars: most likely, at least, at most.
+    """What one attempt of a chunk is estimated to take: most likely, at least, at most.
+
+    In US dollars or in tokens, as the budget counts.
 
     `learned`: it is known from answers to the same prompt in earlier runs.
     """
 
-    usd: float
-    low_usd: float
-    high_usd: float
+    likely: float
+    low: float
+    high: float
     learned: bool = False
 
 
@@ -32,19 +34,19 @@ class _Measured:
     """What settled attempts cost in all, and what was expected of them."""
 
     attempts: int = 0
-    paid_usd: float = 0.0
-    expected_usd: float = 0.0
+    paid: float = 0.0
+    expected: float = 0.0
 
-    def add(self, expected: Expected, paid_usd: float) -> None:
+    def add(self, expected: Expected, paid: float) -> None:
         self.attempts += 1
-        self.paid_usd += paid_usd
-        self.expected_usd += expected.usd
+        self.paid += paid
+        self.expected += expected.likely
 
-    def price_usd(self, expected: Expected) -> float:
+    def price(self, expected: Expected) -> float:
         """The mean of what was paid, for a chunk that was expected to cost more or less than these accordingly."""
-        if self.expected_usd > 0 and expected.usd > 0:
-            return expected.usd * self.paid_usd / self.expected_usd
-        return self.paid_usd / self.attempts
+        if self.expected > 0 and expected.likely > 0:
+            return expected.likely * self.paid / self.expected
+        return self.paid / self.attempts
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +58,10 @@ class _Flight:
 
 
 class Budget:
-    """Keeps a run's cost below `max_cost_usd` (None: no bound), by at most what is in flight.
+    """Keeps what a run takes below `limit` (None: no bound), but for what is in flight when it is reached.
 
-    `expected` maps chunk ids to estimates of one attempt, `high_usd` is the high estimate of all calls of this process;
-    `spent_usd` is what earlier processes of the run paid. For a chunk the high estimate is reserved until the first of
+    `expected` maps chunk ids to estimates of one attempt, `high` is the high estimate of all calls of this process;
+    `spent` is what earlier processes of the run took. For a chunk the high estimate is reserved until the first of
     its kind was settled: then what those of its kind cost, those in flight included. Where the limit is small the first
     of a kind goes before all others of it. A kind are the chunks of one entry of the plan, or its keepers.
     """
@@ -67,38 +69,38 @@ class Budget:
     def __init__(
         self,
         *,
-        max_cost_usd: float | None,
+        limit: float | None,
         expected: Mapping[str, Expected],
-        high_usd: float = 0.0,
-        spent_usd: float = 0.0,
+        high: float = 0.0,
+        spent: float = 0.0,
     ) -> None:
-        self.max_cost_usd = max_cost_usd
-        self.spent_usd = spent_usd
+        self.limit = limit
+        self.spent = spent
         self._expected = expected
-        self._is_small = max_cost_usd is not None and high_usd > SMALL_LIMIT * (max_cost_usd - spent_usd)
+        self._is_small = limit is not None and high > SMALL_LIMIT * (limit - spent)
         self._in_flight: dict[str, _Flight] = {}
         self._measured: dict[str, _Measured] = {}
         self._all = _Measured()
 
     @property
-    def reserved_usd(self) -> float:
+    def reserved(self) -> float:
         """What is set aside for the attempts under way, by all that is known now."""
-        return sum(map(self._careful_usd, self._in_flight.values()))
+        return sum(map(self._careful, self._in_flight.values()))
 
     def may_start(self, chunk_id: str) -> bool:
         """Whether what is reserved for the chunk still fits.
 
         With nothing in flight and money left one chunk may always start: an estimate too high must not end a run.
         """
-        if self.max_cost_usd is None:
+        if self.limit is None:
             return True
         if not self._in_flight:
-            return self.spent_usd < self.max_cost_usd
+            return self.spent < self.limit
         flight = self._flight(chunk_id)
         unknown = flight.kind not in self._measured and not flight.expected.learned
         if self._is_small and unknown and any(each.kind == flight.kind for each in self._in_flight.values()):
             return False
-        return self.spent_usd + self.reserved_usd + self._careful_usd(flight) <= self.max_cost_usd
+        return self.spent + self.reserved + self._careful(flight) <= self.limit
 
     def _flight(self, chunk_id: str) -> _Flight:
         """A repair is taken for what it repairs, a chunk that became known only now for the first of its group."""
@@ -109,37 +111,37 @@ class Budget:
         alike = (self._expected.get(name) for name in names)
         return _Flight(f"{entry}{keeper}", next((each for each in alike if each is not None), UNFORESEEN))
 
-    def _careful_usd(self, flight: _Flight) -> float:
+    def _careful(self, flight: _Flight) -> float:
         expected, measured = flight.expected, self._measured.get(flight.kind)
         if measured is not None:
-            return max(expected.low_usd, MARGIN * measured.price_usd(expected))
+            return max(expected.low, MARGIN * measured.price(expected))
         # Of another kind nothing is known, but that all estimates may be wrong in the same way.
-        return max(expected.high_usd, self._all.price_usd(expected) if self._all.attempts else 0.0)
+        return max(expected.high, self._all.price(expected) if self._all.attempts else 0.0)
 
-    def _likely_usd(self, flight: _Flight) -> float:
+    def _likely(self, flight: _Flight) -> float:
         measured = self._measured.get(flight.kind)
-        return flight.expected.usd if measured is None else measured.price_usd(flight.expected)
+        return flight.expected.likely if measured is None else measured.price(flight.expected)
 
     def reserve(self, chunk_id: str) -> None:
         """An attempt of the chunk starts."""
         self._in_flight[chunk_id] = self._flight(chunk_id)
 
-    def settle(self, chunk_id: str, *, cost_usd: float | None, answered: bool = True) -> float:
-        """The attempt is over. Returns the charge: for an attempt that told no cost (None) what it was likely to cost.
+    def settle(self, chunk_id: str, *, amount: float | None, answered: bool = True) -> float:
+        """The attempt is over. Returns the charge: for an attempt that told nothing (None) what it was likely to take.
 
         An attempt without an answer tells of others only when it was dearer than expected: most break off early.
         """
         flight = self._in_flight.pop(chunk_id, None) or self._flight(chunk_id)
-        charge = self._likely_usd(flight) if cost_usd is None else cost_usd
-        self.spent_usd += charge
-        if cost_usd is not None and (answered or cost_usd > self._likely_usd(flight)):
-            self._learn(flight, cost_usd)
+        charge = self._likely(flight) if amount is None else amount
+        self.spent += charge
+        if amount is not None and (answered or amount > self._likely(flight)):
+            self._learn(flight, amount)
         return charge
 
-    def learn(self, chunk_id: str, *, cost_usd: float) -> None:
-        """An attempt of the chunk cost so much in an earlier process of the run."""
-        self._learn(self._flight(chunk_id), cost_usd)
+    def learn(self, chunk_id: str, *, amount: float) -> None:
+        """An attempt of the chunk took so much in an earlier process of the run."""
+        self._learn(self._flight(chunk_id), amount)
 
-    def _learn(self, flight: _Flight, cost_usd: float) -> None:
+    def _learn(self, flight: _Flight, amount: float) -> None:
         for measured in (self._measured.setdefault(flight.kind, _Measured()), self._all):
-            measured.add(flight.expected, cost_usd)
+            measured.add(flight.expected, amount)
