@@ -16,7 +16,7 @@ from orchestrator.opening import OpenedPlan, Options, store_path
 from orchestrator.plan.sampling import can_sample
 from orchestrator.plan.workload import Workload
 from orchestrator.planning import FOLLOWED, first_task, read_plan
-from orchestrator.store import Connection, look_into
+from orchestrator.store import Connection, PastRun, look_into
 from orchestrator.store.reads import answer as read_answer
 
 _CHOICES = ("only", "until", "redo")
@@ -91,7 +91,7 @@ def _stored_answer(workload: Workload, chunk_id: str, options: Options, connecti
         runner=runner_kind(options),
         rules=reuse_rules(for_planner(options)),
         own={},
-        earlier={},
+        earlier=PastRun(),
         now_s=Clock().epoch_s(),
     )
     prospect = found.prospects.get(chunk_id)

@@ -20,7 +20,7 @@ from orchestrator.plan.learned import NOTHING_LEARNED, Learned
 from orchestrator.plan.tally import Tally
 from orchestrator.plan.workload import Workload
 from orchestrator.store import Connection, look_into, open_store
-from orchestrator.store.reads import chunks, latest_events, previous_run_id
+from orchestrator.store.reads import latest_events, past_run, previous_run
 
 RUNS_ASKED = 20
 """Earlier runs whose usage windows are looked at."""
@@ -60,14 +60,17 @@ async def _make_outlook(workload: Workload, options: Options, loader: Loader, *,
     tally = Tally(replace(loader.texts, doing="estimating"))
 
     def question(connection: Connection) -> Outlook:
-        latest = resumed or previous_run_id(connection, name=workload.name, before="")
-        earlier = {each.chunk_id: each for each in chunks(connection, latest)} if latest else {}
+        earlier = (
+            past_run(connection, resumed)
+            if resumed
+            else previous_run(connection, name=workload.name, before="", runner=runner)
+        )
         found = forecast(
             connection,
             workload,
             runner=runner,
             rules=rules,
-            own=earlier if resumed else {},
+            own=earlier.chunks if resumed else {},
             earlier=earlier,
             now_s=Clock().epoch_s(),
         )
@@ -81,7 +84,7 @@ async def _make_outlook(workload: Workload, options: Options, loader: Loader, *,
             cost_usd_high=estimate.cost_usd_high,
             now_s=Clock().epoch_s(),
         )
-        return outlook(found.ahead, forecast=found, estimate=estimate, rules=rules, windows=windows)
+        return outlook(found.ahead, forecast=found, estimate=estimate, rules=rules, runner=runner, windows=windows)
 
     return await loader.watch.run(lambda: look_into(store_path(options), question))
 

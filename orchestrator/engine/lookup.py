@@ -13,7 +13,7 @@ from orchestrator.engine.journal import Journal
 from orchestrator.engine.ledger import Ledger
 from orchestrator.engine.mailbox import Mailbox
 from orchestrator.engine.render import Known, fingerprint, input_values, render_prompt, system_prompt
-from orchestrator.engine.reuse import ReuseRules, oldest_allowed, reason_to_run
+from orchestrator.engine.reuse import ReuseRules, oldest_allowed, other_runner, reason_to_run
 from orchestrator.plan.workload import Chunk, Workload
 from orchestrator.store import AnswerRecord, Connection
 from orchestrator.store.reads import answer as read_answer
@@ -146,7 +146,8 @@ class Lookup:
         self._why[chunk_id] = refusal or reason_to_run(
             chunk,
             fingerprint=digest,
-            earlier=self._forecast.earlier.get(chunk_id),
+            earlier=self._forecast.earlier.chunks.get(chunk_id),
+            other_runner=other_runner(self._forecast.earlier, runner=self._runner_kind),
             changed_upstream=[each for each in self._inputs_of(chunk) if self._is_new(each)],
         )
         flight = self._flights.get(digest)
@@ -164,5 +165,5 @@ class Lookup:
 
     def _is_new(self, chunk_id: str) -> bool:
         """Whether the chunk got another answer than the latest earlier run gave it."""
-        earlier, record = self._forecast.earlier.get(chunk_id), self._ledger.records.get(chunk_id)
+        earlier, record = self._forecast.earlier.chunks.get(chunk_id), self._ledger.records.get(chunk_id)
         return record is not None and (earlier is None or earlier.answer_id != record.answer_id)

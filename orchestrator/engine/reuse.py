@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from orchestrator.engine.clock import to_iso
 from orchestrator.plan.workload import Chunk
-from orchestrator.store import ChunkRecord
+from orchestrator.store import ChunkRecord, PastRun
 
 NAMED = 3
 """Changed chunks that a reason names before it only counts."""
@@ -38,17 +38,25 @@ def oldest_allowed(chunk: Chunk, *, now_s: float) -> str:
     return to_iso(now_s - int(chunk.reuse[:-1]) * _UNIT_S[chunk.reuse[-1]])
 
 
+def other_runner(earlier: PastRun, *, runner: str) -> str:
+    """The kind of runner that the earlier run had, if it was another than `runner`; else ""."""
+    return "" if earlier.runner == runner else earlier.runner
+
+
 def reason_to_run(
-    chunk: Chunk, *, fingerprint: str, earlier: ChunkRecord | None, changed_upstream: Sequence[str]
+    chunk: Chunk, *, fingerprint: str, earlier: ChunkRecord | None, other_runner: str, changed_upstream: Sequence[str]
 ) -> str:
     """Why a chunk has to run, in words, from what the latest earlier run of the plan knew of it.
 
-    `changed_upstream` are the upstream chunks that got a new answer in this run, in order.
+    `other_runner` is the kind of runner of that run when it was another one. `changed_upstream` are the upstream chunks
+    that got a new answer in this run, in order.
     """
     if earlier is None:
         return "new"
     if earlier.recipe != chunk.recipe:
-        return "prompt changed"
+        return "prompt, model or effort changed"
+    if other_runner and earlier.status == "succeeded":
+        return f"answered only by the {other_runner} runner so far"
     if earlier.fingerprint and earlier.fingerprint != fingerprint:
         return _changed(changed_upstream) if changed_upstream else "an input or the context changed"
     if earlier.status == "failed":

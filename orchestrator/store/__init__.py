@@ -7,6 +7,7 @@ from orchestrator.store.records import (
     BeginningRecord,
     CallRecord,
     ChunkRecord,
+    PastRun,
     RunRecord,
 )
 from orchestrator.store.store import Store, look_into, open_store
@@ -22,6 +23,7 @@ __all__ = [
     "CallRecord",
     "ChunkRecord",
     "Connection",
+    "PastRun",
     "RunRecord",
     "Store",
     "StoredTexts",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -15,6 +15,7 @@ from orchestrator.store.records import (
     BeginningRecord,
     CallRecord,
     ChunkRecord,
+    PastRun,
     RunRecord,
 )
 from orchestrator.store.schema import format_of
@@ -41,13 +42,31 @@ def run(connection: sqlite3.Connection, run_id: str) -> RunRecord | None:
     return RunRecord(**values)
 
 
-def previous_run_id(connection: sqlite3.Connection, *, name: str, before: str) -> str | None:
-    """The latest run of the plan called `name` other than `before`, or None."""
+def previous_run(connection: sqlite3.Connection, *, name: str, before: str, runner: str) -> PastRun:
+    """The latest run of the plan called `name` other than `before`; an empty one when there is none.
+
+    One with this kind of `runner` is preferred to any of another kind.
+    """
     row = connection.execute(
-        "SELECT run_id FROM runs WHERE name = ? AND run_id <> ? ORDER BY created_at DESC, rowid DESC LIMIT 1",
-        (name, before),
+        "SELECT run_id FROM runs WHERE name = ? AND run_id <> ? ORDER BY "
+        "instr(json_extract(options, '$.runner') || ':', ? || ':') = 1 DESC, created_at DESC, rowid DESC LIMIT 1",
+        (name, before, runner),
     ).fetchone()
-    return row[0] if row else None
+    return past_run(connection, row[0]) if row else PastRun()
+
+
+def past_run(connection: sqlite3.Connection, run_id: str) -> PastRun:
+    """The run of this id as it is stored; an empty one when there is none."""
+    record = run(connection, run_id)
+    if record is None:
+        return PastRun()
+    found = {chunk.chunk_id: chunk for chunk in chunks(connection, run_id)}
+    return PastRun(runner=_kind(record.options), chunks=found)
+
+
+def _kind(options: Mapping[str, Any]) -> str:
+    """The kind of runner in a run's options, without its settings."""
+    return str(options["runner"]).partition(":")[0]
 
 
 def chunks(connection: sqlite3.Connection, run_id: str) -> list[ChunkRecord]:
@@ -142,7 +161,7 @@ def output_writers(connection: sqlite3.Connection, path: str) -> dict[str, str]:
     rows = connection.execute(
         "SELECT outputs.sha256, runs.options FROM outputs JOIN runs USING (run_id) WHERE outputs.path = ?", (path,)
     ).fetchall()
-    return {sha256: json.loads(options)["runner"].partition(":")[0] for sha256, options in rows}
+    return {sha256: _kind(json.loads(options)) for sha256, options in rows}
 
 
 def output_runs(connection: sqlite3.Connection, path: str) -> frozenset[str]:

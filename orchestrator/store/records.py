@@ -59,6 +59,14 @@ class ChunkRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PastRun:
+    """What an earlier run of a plan knew of its chunks, by id. `runner` is the kind that it had, "" without a run."""
+
+    runner: str = ""
+    chunks: Mapping[str, ChunkRecord] = field(default_factory=dict[str, ChunkRecord])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptRecord:
     """One attempt that ended without an answer, with the evidence that decided its class."""
 

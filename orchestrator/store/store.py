@@ -73,15 +73,6 @@ class Store:
         """The answer of this id, or None."""
         return self._read(lambda connection: reads.answer(connection, answer_id))
 
-    def previous_chunks(self, *, name: str, before: str) -> list[ChunkRecord]:
-        """The chunks of the latest run of the plan `name` other than `before`; [] when there is none."""
-
-        def question(connection: sqlite3.Connection) -> list[ChunkRecord]:
-            run_id = reads.previous_run_id(connection, name=name, before=before)
-            return reads.chunks(connection, run_id) if run_id else []
-
-        return self._read(question)
-
     def output_writers(self, path: Path) -> dict[str, str]:
         """The SHA-256 of everything that runs wrote to this file ("" for a growing one), and the kind of runner."""
         return self._read(lambda connection: reads.output_writers(connection, str(path)))

@@ -74,10 +74,31 @@ def test_reasons_name_what_changed(tmp_path: Path) -> None:
     run(tmp_path, runner=failing)
     assert reasons(look(tmp_path))["part"] == {"failed before: refusal": 1}
     changed = [{**CHUNKS[0], "prompt": "Another outline."}, *CHUNKS[1:]]
-    assert reasons(look(tmp_path, changed))["outline"] == {"prompt changed": 1}
+    assert reasons(look(tmp_path, changed))["outline"] == {"prompt, model or effort changed": 1}
     items = [CHUNKS[0], {**CHUNKS[1], "for_each": {"items": ["one", "2", "three", "four"]}}, *CHUNKS[2:]]
     assert reasons(look(tmp_path, items))["part"] == {"an input or the context changed": 1, "new": 1}
+    simulated = "answered only by the simulated runner so far"
+    real = reasons(look(tmp_path, runner="claude"))
+    assert real["outline"] == {simulated: 1}
+    assert real["part"] == {simulated: 2, "upstream runs: outline": 1}
     assert reasons(look(tmp_path, fresh=True))["outline"] == {"asked to reuse nothing": 1}
+
+
+def test_a_reason_compares_with_the_latest_run_of_the_same_kind_of_runner(tmp_path: Path) -> None:
+    """A trial with another kind in between says nothing of what was answered before it."""
+
+    class Other(SimulatedRunner):
+        """The same, of another kind."""
+
+        kind = "other"
+
+    chunks = CHUNKS[:1]
+    run(tmp_path, chunks, runner=Other(latency_s=0))
+    run(tmp_path, chunks)
+    changed = [{**chunks[0], "prompt": "Another outline."}]
+    assert reasons(look(tmp_path, chunks, runner=Other()))["outline"] == {}
+    run(tmp_path, changed)
+    assert reasons(look(tmp_path, changed, runner=Other()))["outline"] == {"prompt, model or effort changed": 1}
 
 
 def test_only_a_part(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from orchestrator.events import (
     ChunkRetryScheduled,
     ChunkReused,
     ChunkSkipped,
+    ChunkStarted,
     ChunkSucceeded,
     Event,
     RunContinued,
@@ -142,7 +143,7 @@ def test_an_edit_runs_that_chunk_and_what_depends_on_it(tmp_path: Path) -> None:
         story = await play(edited, tmp_path, runner=quick(c="C2", f="F2"))
         assert sorted(story.started) == ["c", "f", "h"]
         why = {each.chunk_id: each.why for each in open_store(tmp_path / "store.db").chunks(story.result.run_id)}
-        assert why["c"] == "prompt changed"
+        assert why["c"] == "prompt, model or effort changed"
         assert why["f"] == "upstream changed: c"
         assert why["h"] == "upstream changed: f"
         assert why["a"].startswith("same prompt and settings as a in run")
@@ -572,7 +573,10 @@ def test_answers_of_one_kind_of_runner_never_stand_in_for_another(tmp_path: Path
     async def scene() -> None:
         plan = plan_of(chunk("a"))
         await play(plan, tmp_path, runner=quick())
-        assert (await play(plan, tmp_path, runner=Other(latency_s=0))).started == ["a"]
+        story = await play(plan, tmp_path, runner=Other(latency_s=0))
+        assert [event.why for event in story.events if isinstance(event, ChunkStarted)] == [
+            "answered only by the simulated runner so far"
+        ]
 
     asyncio.run(scene())
 

@@ -13,7 +13,7 @@ from orchestrator.engine.reviewing.judging import answer_shortfalls
 from orchestrator.engine.schedule import Schedule
 from orchestrator.plan.values import RenderTooLarge
 from orchestrator.plan.workload import Chunk, Workload
-from orchestrator.store import AnswerRecord, ChunkRecord, Connection
+from orchestrator.store import AnswerRecord, ChunkRecord, Connection, PastRun
 from orchestrator.store.reads import answer as read_answer
 from orchestrator.store.reads import find_answer
 from orchestrator.store.thread import Work
@@ -36,12 +36,12 @@ class Prospect:
 class Forecast:
     """`prospects` has the chunks whose prompts are known; all others wait for answers that are not there yet.
 
-    `earlier` holds the chunks of the latest earlier run of the plan (of this run itself when it is resumed). `ahead` is
+    `earlier` is the latest earlier run of the plan (this run itself as it was when it is resumed). `ahead` is
     the workload with the pieces and merges that stored answers lead to; with `complete` nothing has to be asked.
     """
 
     prospects: Mapping[str, Prospect]
-    earlier: Mapping[str, ChunkRecord]
+    earlier: PastRun
     ahead: Workload
     complete: bool
 
@@ -77,7 +77,7 @@ def forecast(
     runner: str,
     rules: ReuseRules,
     own: Mapping[str, ChunkRecord],
-    earlier: Mapping[str, ChunkRecord],
+    earlier: PastRun,
     now_s: float,
 ) -> Forecast:
     """Walk the plan along its dependencies as far as stored answers carry. `own` are this run's chunks, if resumed."""

@@ -10,7 +10,8 @@ from orchestrator.engine.costs.measuring import learn
 from orchestrator.engine.settings import RunSettings, Surroundings
 from orchestrator.plan.learned import Learned
 from orchestrator.plan.workload import Chunk, Workload
-from orchestrator.store import ChunkRecord, Connection
+from orchestrator.store import ChunkRecord, Connection, PastRun
+from orchestrator.store.reads import past_run, previous_run
 
 
 class LookAhead:
@@ -23,21 +24,22 @@ class LookAhead:
 
     def of_run(self, run_id: str, own: Mapping[str, ChunkRecord]) -> tuple[Forecast, Learned]:
         """What the run will reuse, and what is learned of calls like its. `own` are its chunks, if it is resumed."""
-        store = self._with.store
-        earlier = own or {
-            chunk.chunk_id: chunk for chunk in store.previous_chunks(name=self._workload.name, before=run_id)
-        }
+        kind = self._with.runner.kind
 
         def question(connection: Connection) -> tuple[Forecast, Learned]:
-            learned = learn(connection, self._workload, runner=self._with.runner.kind)
+            learned = learn(connection, self._workload, runner=kind)
+            name = self._workload.name
+            earlier = (
+                past_run(connection, run_id) if own else previous_run(connection, name=name, before=run_id, runner=kind)
+            )
             return self._forecast(connection, self._workload, own=own, earlier=earlier), learned
 
-        return store.ask(question)
+        return self._with.store.ask(question)
 
     def are_known(self, chunks: Sequence[Chunk], connection: Connection) -> bool:
         """Whether all of these chunks, which nothing has to come before, have stored answers that may be reused."""
         alone = replace(self._workload, chunks={chunk.id: chunk for chunk in chunks}, groups={})
-        return self._forecast(connection, alone, own={}, earlier={}).complete
+        return self._forecast(connection, alone, own={}, earlier=PastRun()).complete
 
     def _forecast(
         self,
@@ -45,7 +47,7 @@ class LookAhead:
         workload: Workload,
         *,
         own: Mapping[str, ChunkRecord],
-        earlier: Mapping[str, ChunkRecord],
+        earlier: PastRun,
     ) -> Forecast:
         return forecast(
             connection,

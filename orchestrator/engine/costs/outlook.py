@@ -8,7 +8,7 @@ from graphlib import TopologicalSorter
 
 from orchestrator.engine.costs.allowance import WindowOutlook
 from orchestrator.engine.costs.forecast import Forecast
-from orchestrator.engine.reuse import ReuseRules, reason_to_run
+from orchestrator.engine.reuse import ReuseRules, other_runner, reason_to_run
 from orchestrator.plan.estimate import ChunkEstimate, Estimate
 from orchestrator.plan.selection import entry_ids, entry_needs, entry_of
 from orchestrator.plan.workload import Chunk, ForEach, Reduce, Workload
@@ -80,9 +80,10 @@ def outlook(
     forecast: Forecast,
     estimate: Estimate,
     rules: ReuseRules,
+    runner: str,
     windows: tuple[WindowOutlook, ...] = (),
 ) -> Outlook:
-    """What the workload would do, with the store as `forecast` found it."""
+    """What the workload would do with this kind of runner, and with the store as `forecast` found it."""
     reusable = forecast.reusable
     chunks: dict[str, list[ChunkOutlook]] = {}
     for name, each in estimate.chunks.items():
@@ -92,7 +93,7 @@ def outlook(
         if name in reusable:
             why = ""
         elif chunk is not None:
-            why = _why(chunk, workload, forecast, rules)
+            why = _why(chunk, workload, forecast, rules, runner=runner)
         told = ChunkOutlook(
             id=name,
             entry=entry,
@@ -137,24 +138,26 @@ def _entry(
     return EntryOutlook(id=name, kind=kind, needs=needs, open=is_open, chunks=chunks, reasons=reasons)
 
 
-def _why(chunk: Chunk, workload: Workload, forecast: Forecast, rules: ReuseRules) -> str:
+def _why(chunk: Chunk, workload: Workload, forecast: Forecast, rules: ReuseRules, *, runner: str) -> str:
     refusal = rules.refusal(chunk)
     if refusal:
         return refusal
-    earlier = forecast.earlier.get(chunk.id)
+    earlier = forecast.earlier.chunks.get(chunk.id)
     prospect = forecast.prospects.get(chunk.id)
     names = tuple(dict.fromkeys((*chunk.upstream, *chunk.told_of)))
     upstream = _chunks_of(names, workload)
+    other = other_runner(forecast.earlier, runner=runner)
     if prospect is not None:
         changed = [each for each in upstream if _has_changed(each, forecast)]
         return reason_to_run(
             chunk,
             fingerprint=prospect.fingerprint,
             earlier=earlier,
+            other_runner=other,
             changed_upstream=changed,
         )
-    if earlier is None or earlier.recipe != chunk.recipe:
-        return reason_to_run(chunk, fingerprint="", earlier=earlier, changed_upstream=())
+    if earlier is None or earlier.recipe != chunk.recipe or (other and earlier.status == "succeeded"):
+        return reason_to_run(chunk, fingerprint="", earlier=earlier, other_runner=other, changed_upstream=())
     # A group's chunks have one reason, whichever piece of the other each waits for.
     waits = dict.fromkeys(entry_of(each) for each in names if not _is_there(each, workload, forecast))
     return f"upstream runs: {', '.join(waits)}" if waits else "its prompt is known only at run time"
@@ -170,7 +173,7 @@ def _chunks_of(names: tuple[str, ...], workload: Workload) -> list[str]:
 
 def _has_changed(chunk_id: str, forecast: Forecast) -> bool:
     """Whether the chunk has another answer than the earlier run gave it."""
-    earlier, prospect = forecast.earlier.get(chunk_id), forecast.prospects.get(chunk_id)
+    earlier, prospect = forecast.earlier.chunks.get(chunk_id), forecast.prospects.get(chunk_id)
     return earlier is None or prospect is None or earlier.answer_id != prospect.answer_id
 
 
