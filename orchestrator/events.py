@@ -269,14 +269,17 @@ TRANSIENT: frozenset[str] = frozenset({ChunkProgressed.type, RunProgressed.type}
 """Types that are told but never stored."""
 
 _BY_TYPE: dict[str, type[EventBase]] = {kind.type: kind for kind in get_args(Event)}
+_NAMES: dict[type[EventBase], tuple[str, ...]] = {
+    kind: tuple(field.name for field in fields(kind)) for kind in _BY_TYPE.values()
+}
 
 
 def event_to_dict(event: EventBase) -> dict[str, Any]:
     """The event as plain JSON values, header first."""
     record: dict[str, Any] = {"type": event.type}
-    for field in fields(event):
-        value = getattr(event, field.name)
-        record[field.name] = list(cast("tuple[str, ...]", value)) if isinstance(value, tuple) else value
+    for name in _NAMES[type(event)]:
+        value = getattr(event, name)
+        record[name] = list(cast("tuple[str, ...]", value)) if isinstance(value, tuple) else value
     return record
 
 
@@ -292,7 +295,7 @@ def event_from_dict(record: Mapping[str, Any]) -> Event:
     field is missing.
     """
     kind = _BY_TYPE[record["type"]]
-    known = {field.name for field in fields(kind)}
+    known = _NAMES[kind]
     values: dict[str, Any] = {}
     for key, value in record.items():
         if key in known:

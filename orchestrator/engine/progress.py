@@ -21,6 +21,8 @@ class ProgressMeter:
     def __init__(self, *, expected_s: Mapping[str, float], total: int, max_concurrency: int, clock: Clock) -> None:
         self.heartbeat_s = HEARTBEAT_S
         self._expected = dict(expected_s)
+        self._left_s = sum(self._expected.values())
+        self._longest = sorted((seconds, chunk_id) for chunk_id, seconds in self._expected.items())
         self._total = total
         self._max_concurrency = max_concurrency
         self._clock = clock
@@ -39,7 +41,7 @@ class ProgressMeter:
 
     def finished(self, chunk_id: str) -> None:
         """The chunk needs no more time."""
-        self._expected.pop(chunk_id, None)
+        self._left_s -= self._expected.pop(chunk_id, 0.0)
 
     def tell(self, journal: Journal, *, done: int, running_s: Callable[[], Mapping[str, float]]) -> None:
         """Tell it, unless it was told a moment ago and more is to come. `running_s` is asked only when it is told."""
@@ -60,5 +62,8 @@ class ProgressMeter:
         if not self._measured_expected_s:
             return None
         pace = self._measured_s / self._measured_expected_s
-        left = list(self._expected.values())
-        return round(max(sum(left) / self._max_concurrency, max(left, default=0.0)) * pace, 1)
+        while self._longest and self._longest[-1][1] not in self._expected:
+            self._longest.pop()
+        longest_s = self._longest[-1][0] if self._longest else 0.0
+        # Sums of floats that come and go may end a hair below nothing.
+        return round(max(self._left_s / self._max_concurrency, longest_s, 0.0) * pace, 1)

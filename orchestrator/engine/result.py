@@ -42,7 +42,7 @@ class ChunkOutcome:
     model: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class RunResult:
     """The end of a run.
 
@@ -72,6 +72,10 @@ class RunResult:
     problems: tuple[str, ...] = ()
     remaining: tuple[Finding, ...] = ()
     windows: tuple[WindowUse, ...] = ()
+
+    def __repr__(self) -> str:
+        """Short, however large the result: asyncio makes one of whatever `asyncio.run` returns."""
+        return f"<RunResult {self.run_id} {self.status}, {len(self.chunks)} chunks, {len(self.text)} characters>"
 
     @property
     def exit_code(self) -> int:

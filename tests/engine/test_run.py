@@ -699,3 +699,10 @@ def test_after_an_overload_fewer_go_on_at_once(tmp_path: Path) -> None:
         assert max(runner.at_start[12:]) > 4
 
     asyncio.run(scene())
+
+
+def test_the_repr_of_a_result_is_short(tmp_path: Path) -> None:
+    """Asyncio asks for it at the end of every run: it must not hold the texts."""
+    runner = SimulatedRunner(latency_s=0, answers={"a": "x" * 100_000})
+    result = run_plan({"chunks": [{"id": "a", "prompt": "p"}]}, runner=runner, store=tmp_path / "s.db")
+    assert repr(result) == f"<RunResult {result.run_id} complete, 1 chunks, 100000 characters>"
