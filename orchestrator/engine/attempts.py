@@ -51,6 +51,7 @@ class Attempts:
         journal: Journal,
         mailbox: Mailbox,
         clock: Clock,
+        max_memory_mb: int,
         on_answering: Callable[[str], None],
         on_ended: OnEnded,
     ) -> None:
@@ -59,6 +60,7 @@ class Attempts:
         self._journal = journal
         self._mailbox = mailbox
         self._clock = clock
+        self._max_memory_mb = max_memory_mb
         self._on_answering = on_answering
         self._on_ended = on_ended
         self._under_way: dict[str, asyncio.Task[None]] = {}
@@ -81,6 +83,7 @@ class Attempts:
             fallback_model=chunk.fallback_model,
             effort=chunk.effort,
             timeout_s=chunk.timeout_s * 2**tries.timeouts,
+            max_memory_mb=self._max_memory_mb,
             output_schema=chunk.output_schema,
             record_key=chunk.form.key if chunk.form is not None else "",
             rows=chunk.form.rows if chunk.form is not None else (),

@@ -72,8 +72,7 @@ class Executor:
         self._clock = clock
         self._meter = meter
         self._on_finished = on_finished
-        self._mailbox = Mailbox()
-        self._drafts = Drafts()
+        self._mailbox, self._drafts = Mailbox(), Drafts()
         self._gate = Gate(bounds, budgets=budgets, journal=journal, mailbox=self._mailbox, clock=clock)
         self._lookup = Lookup(
             workload,
@@ -95,6 +94,7 @@ class Executor:
             journal=journal,
             mailbox=self._mailbox,
             clock=clock,
+            max_memory_mb=workload.plan.limits.max_memory_mb,
             on_answering=allowances.heard,
             on_ended=self._on_attempt_ended,
         )

@@ -233,6 +233,11 @@ class Limits(PlanPart):
     max_wall_s: float | None = Field(
         default=None, gt=0, description="Seconds of running time; nothing new starts beyond."
     )
+    max_memory_mb: int = Field(
+        default=2000,
+        ge=100,
+        description="Megabytes that the processes of one call may hold; beyond, the call is ended and made again.",
+    )
     max_same_failure: int = Field(
         default=5, ge=1, description="Stop after so many chunks in a row failed for the same permanent reason."
     )

@@ -70,7 +70,8 @@ class Request:
     `expect` is what the plan expects of the answer, and `source` what that compares with; the engine judges by it, and
     only a runner that makes answers up need look at it. `tools` may be used, and nothing be read outside `workdir`.
     With the isolation `reuse` a runner may answer several requests in one process, as long as none shows anything of
-    another; with `fresh` each begins with nothing but what stands here.
+    another; with `fresh` each begins with nothing but what stands here. `max_memory_mb` bounds what the processes of
+    the attempt hold together, in megabytes.
     """
 
     chunk_id: str
@@ -89,6 +90,7 @@ class Request:
     tools: tuple[str, ...] = ()
     workdir: Path | None = None
     isolation: Isolation = "fresh"
+    max_memory_mb: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -218,6 +218,10 @@ class Player:
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
 
+    def balloon(self, megabytes: int) -> None:
+        """Hold so much memory, really: every page is written to."""
+        self.held = bytearray(b"x") * (megabytes * 1_000_000)
+
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
 

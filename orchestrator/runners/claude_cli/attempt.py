@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from orchestrator.redaction import Redactor
 from orchestrator.runners.base import FailureClass, OnProgress
 from orchestrator.runners.claude_cli.limits import Limit, Times, limit_of
+from orchestrator.runners.claude_cli.memory import MB, Held, MemoryWatch
 from orchestrator.runners.claude_cli.parsing import parse_line
 from orchestrator.runners.claude_cli.process import ChildProcess, Timing
 from orchestrator.runners.claude_cli.transcript import Transcript
@@ -32,6 +33,8 @@ class Attempt:
         timeout_s: float,
         timing: Timing,
         starts: Starts,
+        memory: MemoryWatch,
+        max_memory_mb: int | None = None,
         redactor: Redactor,
         on_progress: OnProgress,
         on_answered: Callable[[], None],
@@ -50,6 +53,8 @@ class Attempt:
         self._worker: Worker | None = None
         self._child: ChildProcess | None = None
         self._keep = False
+        self._memory = memory
+        self._held = Held(group=0, limit=(max_memory_mb or 0) * MB, on_over=self._wake)
         self._redactor = redactor
         self.transcript = Transcript(redact=redactor.text)
         self.over = asyncio.Event()
@@ -71,11 +76,14 @@ class Attempt:
         self._child = child = worker.ask(data, last=not keep, hear=self._hear)
         limit: Limit | None = None
         over = goes_on = False
+        self._held.group = child.pid
+        self._memory.begin(self._held)
         try:
             limit = await self._listen(child)
             over = child.exited_at is not None
             goes_on = keep and not over and self._result_at is not None
         finally:
+            self._memory.end(self._held)
             if not goes_on:
                 await worker.end()
         timeout = limit if not over and not self.transcript.results else None
@@ -86,6 +94,8 @@ class Attempt:
             ended_by_us=not over,
             timeout=timeout.error_type if timeout else None,
             limit_s=timeout.seconds if timeout else 0.0,
+            held_mb=round(self._held.bytes / MB),
+            limit_mb=self._held.limit // MB if timeout and self._held.is_over else 0,
         )
 
     async def _listen(self, child: ChildProcess) -> Limit | None:
@@ -110,6 +120,8 @@ class Attempt:
         limit = limit_of(times, timeout_s=self._timeout_s, start_s=timing.start_s * crowd, extension=timing.extension)
         if self._stopped:
             return Limit(at=times.started, error_type=FailureClass.CANCELLED, seconds=0.0)
+        if self._held.is_over:
+            return Limit(at=times.started, error_type=FailureClass.CRASH, seconds=0.0)
         if child.exited_at is not None:
             return Limit(at=child.exited_at + LEFT_BEHIND_S, error_type=limit.error_type, seconds=LEFT_BEHIND_S)
         if self._result_at is not None:

@@ -41,7 +41,7 @@ class Timing:
     versions never do [public issues 25629, 66968]). `grace_s` lies between SIGTERM and SIGKILL, and again bounds the
     wait after SIGKILL. `probe_s` bounds each question to the CLI about itself. `reset_s` bounds the wait for a clean
     conversation between two prompts (0.02 s in 2.1.332); a process that nobody is expected to need is ended after
-    `linger_s`.
+    `linger_s`. What it holds in memory is looked at every `memory_s`.
     """
 
     start_s: float = 60.0
@@ -52,6 +52,7 @@ class Timing:
     probe_s: float = 20.0
     reset_s: float = 5.0
     linger_s: float = 5.0
+    memory_s: float = 1.0
 
 
 class ChildProcess(asyncio.SubprocessProtocol):

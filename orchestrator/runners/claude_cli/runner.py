@@ -19,6 +19,7 @@ from orchestrator.runners.claude_cli.attempt import Attempt
 from orchestrator.runners.claude_cli.classify import explain
 from orchestrator.runners.claude_cli.command import arguments, child_environment, prompt_line, refused_schema
 from orchestrator.runners.claude_cli.locate import Installation, find_claude, probe
+from orchestrator.runners.claude_cli.memory import MemoryWatch
 from orchestrator.runners.claude_cli.pool import WorkerPool
 from orchestrator.runners.claude_cli.process import Timing
 from orchestrator.runners.claude_cli.turnstile import Turnstile
@@ -47,6 +48,7 @@ class ClaudeCliRunner:
         self._redactor = Redactor(secrets_of(environment))
         self._timing = timing or Timing()
         self._starts = Starts()
+        self._memory = MemoryWatch(every_s=self._timing.memory_s)
         self._attempts: set[Attempt] = set()
         self._turnstile = Turnstile(open=True)
         self._installation: Installation | None = None
@@ -123,6 +125,8 @@ class ClaudeCliRunner:
             timeout_s=request.timeout_s,
             timing=self._timing,
             starts=self._starts,
+            memory=self._memory,
+            max_memory_mb=request.max_memory_mb,
             redactor=self._redactor,
             on_progress=on_progress,
             on_answered=answered,

@@ -1,20 +1,46 @@
 """One first: where parallel cold starts race, one call is let through alone until the API has answered it.
 
 Under a subscription login several processes that start at once can race on refreshing the same token and log each
-other out [public issues 43392, 88947]. Once one call was answered, the token is fresh for all.
+other out [public issues 43392, 88947]. Once one call was answered, the token is fresh for all; for how long the CLI
+does not say (`auth status --json` tells no expiry in 2.1.330, and its files are not for us to read). So after a while
+one goes first again: a run of hours meets an expiry with one call and not with all.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
+
+AGAIN_AFTER_S = 600.0
+"""How long an answered call speaks for the others. Going first holds up no more than what starts within the seconds
+until the first sign of an answer."""
 
 
 class Turnstile:
-    """Lets everybody pass when `open`; else one at a time, until one of them has been answered."""
+    """Lets everybody pass when `open`; else one at a time, until one of them has been answered.
 
-    def __init__(self, *, open: bool) -> None:  # noqa: A002 - what it says
-        self._proven = open
+    Then all pass for `again_after_s` seconds of `now_s`, after which one goes first again.
+    """
+
+    def __init__(
+        self,
+        *,
+        open: bool,  # noqa: A002 - what it says
+        again_after_s: float = AGAIN_AFTER_S,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._always_open = open
+        self._again_after_s = again_after_s
+        self._now_s = now_s
+        self._proven_at_s: float | None = None
         self._lock = asyncio.Lock()
+
+    @property
+    def _proven(self) -> bool:
+        if self._always_open:
+            return True
+        return self._proven_at_s is not None and self._now_s() - self._proven_at_s < self._again_after_s
 
     async def enter(self) -> Passage:
         """Wait for the turn. The passage has to be left again."""
@@ -27,7 +53,8 @@ class Turnstile:
         return Passage(self, holds=True)
 
     def _let_next(self, *, proven: bool) -> None:
-        self._proven = self._proven or proven
+        if proven:
+            self._proven_at_s = self._now_s()
         self._lock.release()
 
 

@@ -42,6 +42,7 @@ class Ending:
 
     `ended_by_us` says that we ended it, or keep it for another prompt, so that its exit code means nothing; `timeout`
     is the limit that was the reason, after `limit_s` seconds. `incomplete` says that the output stopped inside a line.
+    `held_mb` is the most that the processes were seen to hold; `limit_mb` is given when they were ended for that.
     """
 
     exit_code: int | None
@@ -50,6 +51,8 @@ class Ending:
     ended_by_us: bool = False
     timeout: FailureClass | None = None
     limit_s: float = 0.0
+    held_mb: int = 0
+    limit_mb: int = 0
 
 
 def judge(
@@ -84,6 +87,8 @@ def evidence_of(transcript: Transcript, ending: Ending) -> dict[str, object]:
         "exit_code": ending.exit_code,
         "ended_by_us": ending.ended_by_us,
         "limit_s": ending.limit_s,
+        "held_mb": ending.held_mb or None,
+        "limit_mb": ending.limit_mb or None,
         "stderr": ending.stderr_tail,
         "results": len(transcript.results),
         "lines": transcript.lines,
@@ -207,6 +212,9 @@ def _timed_out(transcript: Transcript, ending: Ending, timeout: FailureClass, no
     retry = transcript.retry
     if timeout is FailureClass.CANCELLED:
         return _failed(timeout, "the attempt was ended on request")
+    if ending.limit_mb:
+        told = f"the CLI held {ending.held_mb:,} MB of memory and was ended; limits: {{max_memory_mb: …}} allows more"
+        return _failed(timeout, f"{told} than {ending.limit_mb:,}")
     if retry is not None and (retry.status or retry.error not in {"", "unknown"}):
         told = f"the CLI kept asking the API, which answered {retry.status or retry.error}"
         evidence = ErrorEvidence(text=told, status=retry.status, codes=frozenset({retry.error}))
