@@ -181,11 +181,20 @@ def events(run: RunArgument, store: StoreOption = None, json: JsonOption = False
     print_events(run, store=store)
 
 
-@app.command(epilog=examples("orchestrate doctor"))
-def doctor(claude: ClaudeOption = None, store: StoreOption = None, json: JsonOption = False) -> None:
+@app.command(epilog=examples("orchestrate doctor", "orchestrate doctor --repair"))
+def doctor(
+    claude: ClaudeOption = None,
+    store: StoreOption = None,
+    repair: bool = typer.Option(
+        False, "--repair", help="Save what can be read of a damaged store in a new one; the damaged file is kept."
+    ),
+    json: JsonOption = False,
+) -> None:
     """Check the Claude CLI, its login, the store and the libraries; each trouble comes with its remedy."""
-    from orchestrator.cli.doctor import run_checks
+    from orchestrator.cli.doctor import repair_store, run_checks
 
+    if repair:
+        raise typer.Exit(repair_store(store, as_json=json))
     raise typer.Exit(run_checks(claude=claude, store=store, as_json=json))
 
 

@@ -39,7 +39,9 @@ class RunLock:
             _remove_of_the_dead(self._path)
         except OSError as error:
             self.release()
-            raise StoreError(f"cannot lock the run: {error}; the store's folder must be writable") from error
+            raise StoreError(
+                f"cannot lock the run in {self._path.parent}: {error.strerror}; it must be writable and have space"
+            ) from error
 
     def _open(self) -> int:
         """The locked file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -97,6 +98,12 @@ class AnswerRecord:
     run_id: str
     chunk_id: str
     created_at: str
+
+
+def digest_of(answer: AnswerRecord) -> str:
+    """Tells an answer that was altered on the disk: SHA-256 over its text and all that says what it is an answer to."""
+    parts = (answer.fingerprint, answer.runner, answer.model, answer.run_id, answer.chunk_id, answer.created_at)
+    return hashlib.sha256("\0".join((*parts, answer.text)).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

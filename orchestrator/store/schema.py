@@ -10,7 +10,7 @@ from pathlib import Path
 
 from orchestrator.errors import StoreError, StoreVersionError
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Kept in `PRAGMA user_version`; a store of a higher version is refused.
 
 A store of a lower one is brought up to this the first time that a run writes to it, once a copy of the file lies
@@ -78,6 +78,9 @@ CREATE TABLE texts (
 );
 CREATE INDEX texts_by_use ON texts (used_at);
 """,
+    4: """
+ALTER TABLE answers ADD COLUMN digest TEXT NOT NULL DEFAULT '';
+""",
 }
 """What each version added to `TABLES`, which are those of version 1."""
 
@@ -117,7 +120,16 @@ def remedy(error: Exception, *, otherwise: str) -> str:
         return "make the file and its folder writable"
     if "locked" in said:
         return "wait until no other process writes to it"
+    if "unable to open" in said:
+        return "see that its folder is there, can be written to and has space"
+    if is_damage(error):
+        return "`orchestrate doctor --repair` saves what can be read of it"
     return "free space there" if "full" in said or "I/O" in said else otherwise
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether what SQLite says tells of a file with wrong content, and not of a disk or another process."""
+    return any(each in str(error) for each in ("malformed", "not a database", "corrupt", "decode to UTF-8"))
 
 
 def _ensure_tables(connection: sqlite3.Connection, path: Path, *, create: bool) -> None:

@@ -13,7 +13,7 @@ from orchestrator.errors import StoreError, UnknownRunError
 from orchestrator.store import reads
 from orchestrator.store.lock import RunLock, is_held
 from orchestrator.store.records import AnswerRecord, AttemptRecord, ChunkRecord, RunRecord
-from orchestrator.store.schema import connect, empty_store
+from orchestrator.store.schema import connect, empty_store, remedy
 from orchestrator.store.thread import StoreThread
 
 T = TypeVar("T")
@@ -34,7 +34,8 @@ class Store:
             try:
                 return question(connection)
             except sqlite3.Error as error:
-                raise StoreError(f"cannot read the store {self.path}: {error}") from error
+                what = remedy(error, otherwise="name another with --store")
+                raise StoreError(f"cannot read the store {self.path}: {error}; {what}") from error
 
     def resolve(self, run_id: str) -> str:
         """The id itself, or that of the latest run for "last". Raises `UnknownRunError`."""

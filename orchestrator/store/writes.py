@@ -19,6 +19,7 @@ from orchestrator.store.records import (
     ChunkRecord,
     RunRecord,
     RunState,
+    digest_of,
 )
 from orchestrator.store.thread import Work
 
@@ -27,7 +28,7 @@ _ANSWER_COLUMNS = [field.name for field in fields(AnswerRecord) if field.name !=
 _UPSERT_CHUNK = (
     f"INSERT OR REPLACE INTO chunks (run_id, {', '.join(_CHUNK_COLUMNS)}) VALUES (?{', ?' * len(_CHUNK_COLUMNS)})"
 )
-_INSERT_ANSWER = f"INSERT INTO answers ({', '.join(_ANSWER_COLUMNS)}) VALUES (?{', ?' * (len(_ANSWER_COLUMNS) - 1)})"
+_INSERT_ANSWER = f"INSERT INTO answers ({', '.join(_ANSWER_COLUMNS)}, digest) VALUES ({'?, ' * len(_ANSWER_COLUMNS)}?)"
 
 
 class Writes:
@@ -74,7 +75,7 @@ class Writes:
 
         The job's value is the answer's id.
         """
-        values = tuple(getattr(answer, column) for column in _ANSWER_COLUMNS)
+        values = (*(getattr(answer, column) for column in _ANSWER_COLUMNS), digest_of(answer))
 
         def work(connection: sqlite3.Connection) -> int:
             answer_id = connection.execute(_INSERT_ANSWER, values).lastrowid

@@ -23,6 +23,7 @@ from orchestrator.engine.stitching.output import (
     map_path,
     partial_path,
     refusal,
+    remove_outdated,
     sha256_of,
     write_atomically,
 )
@@ -198,7 +199,7 @@ class Delivery:
     async def _tidy(self, earlier: Path) -> None:
         """What an earlier run left of a result with gaps is out of date now; what somebody else wrote there stays."""
         if await self._may_overwrite(earlier):
-            await asyncio.to_thread(earlier.unlink, missing_ok=True)
+            await asyncio.to_thread(remove_outdated, earlier)
 
     async def _may_overwrite(self, path: Path) -> bool:
         """Whether a result may be put there; what killed processes left unfinished of it is gone afterwards."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from orchestrator.engine.stitching.join_source import Frame
 from orchestrator.engine.stitching.stitch import SEPARATOR, join_prefix
-from orchestrator.errors import OutputExistsError, UsageError
+from orchestrator.errors import OutputExistsError, OutputWriteError, UsageError
 from orchestrator.plan.layout import incomplete_path
 from orchestrator.runners.base import SIMULATED
 
@@ -23,6 +23,7 @@ __all__ = [
     "incomplete_path",
     "partial_path",
     "refusal",
+    "remove_outdated",
     "sha256_of",
     "write_atomically",
 ]
@@ -137,6 +138,15 @@ def write_atomically(path: Path, content: bytes, *, run_id: str) -> None:
 def beside(path: Path, *, run_id: str) -> Path:
     """Where a run writes a file before it takes its place; of each run another one, so that what is left is known."""
     return path.with_name(f".{path.name}.{sha256_of(run_id.encode())[:8]}.tmp")
+
+
+def remove_outdated(path: Path) -> None:
+    """Take away what a complete result has made out of date. Raises `OutputWriteError` when it cannot be."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        why = f"it is out of date and cannot be removed ({error.strerror or error})"
+        raise OutputWriteError(path, reason=why) from error
 
 
 class Leftovers:

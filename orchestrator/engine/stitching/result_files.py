@@ -17,6 +17,7 @@ from orchestrator.engine.stitching.output import (
     check_place,
     incomplete_path,
     refusal,
+    remove_outdated,
     sha256_of,
     write_atomically,
 )
@@ -167,7 +168,7 @@ class FilesWriter:
         """An earlier result with gaps is out of date now; what somebody else wrote there stays."""
         for incomplete in (incomplete_path(each.path) for each in results):
             if self._may_overwrite(incomplete, written):
-                incomplete.unlink(missing_ok=True)
+                remove_outdated(incomplete)
 
     def _may_overwrite(self, path: Path, written: Written) -> bool:
         return refusal(path, writers=written[path], runner=self._runner_kind) is None
