@@ -35,6 +35,8 @@ TROUBLE = "DISK_TROUBLE"
 `ENOSPC:7`  whatever takes space fails from there on
 `copy:DIR`  the folder is copied to DIR/00007 before the seventh step, and to DIR/00007.torn in the middle of a write:
             what a kill there leaves
+
+Instead of a number, `EIO:rename .out.md` means the first step whose line in `STEPS_FILE` begins so.
 """
 
 CALLS = "CALLS_FILE"
@@ -62,7 +64,8 @@ class Disk:
         self._folder = folder
         self._how, _, number = trouble.partition(":")
         self._copies = Path(number) if self._how == "copy" else None
-        self._at = 0 if self._copies else int(number or 0)
+        self._at = int(number) if number.isdecimal() else 0
+        self._begins = "" if number.isdecimal() or self._copies else number
         self._log = _open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600) if log else -1
         self._count = 0
         self._mutex = threading.RLock()
@@ -76,16 +79,19 @@ class Disk:
         """
         with self._mutex:
             self._count += 1
+            line = f"{kind} {Path(what).name}"
+            if self._begins and line.startswith(self._begins):
+                self._at, self._begins = self._count, ""
             reached = self._count == self._at
             if self._log >= 0:
-                _write(self._log, f"{kind} {Path(what).name}\n".encode())
+                _write(self._log, f"{line}\n".encode())
             if reached and self._how in ("kill", "torn"):
                 if half is not None and self._how == "torn":
                     half()
                 _kill(os.getpid(), signal.SIGKILL)
             if reached and self._how == "EIO":
                 raise OSError(errno.EIO, os.strerror(errno.EIO), what)
-            if self._how == "ENOSPC" and self._count >= self._at and kind in _TAKES_SPACE:
+            if self._how == "ENOSPC" and self._count >= self._at > 0 and kind in _TAKES_SPACE:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), what)
             done = 0
             if self._copies is not None:
