@@ -19,6 +19,8 @@ from orchestrator.binding import bind_new_run, bind_resumed_run, kept_limit
 from orchestrator.call_options import check_options
 from orchestrator.engine.control import RunControl
 from orchestrator.engine.costs.allowance import WindowOutlook as WindowOutlook
+from orchestrator.engine.costs.allowance import percent as percent
+from orchestrator.engine.costs.allowance import window_words as window_words
 from orchestrator.engine.costs.outlook import EntryOutlook as EntryOutlook
 from orchestrator.engine.costs.outlook import Outlook
 from orchestrator.engine.result import RunResult

@@ -73,7 +73,10 @@ class RunEstimated(EventBase):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkStarted(EventBase):
-    """An attempt began. `timeout_s` is its limit; `attempt` counts from 1."""
+    """An attempt began. `timeout_s` is its limit; `attempt` counts from 1.
+
+    `account` is the one that pays for it, empty for the usual login.
+    """
 
     type: ClassVar[str] = "chunk_started"
     chunk_id: str
@@ -81,6 +84,7 @@ class ChunkStarted(EventBase):
     timeout_s: float
     complexity: str
     why: str
+    account: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,18 +168,28 @@ class ChunksAdded(EventBase):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPaused(EventBase):
-    """Nothing new starts before `until` (UTC, ISO 8601; null when it is not known)."""
+    """On `account` (empty for the usual login) nothing new starts before `until` (UTC, ISO 8601).
+
+    `cause` is `limit` when a call was refused, `leave_usage` when the plan leaves the rest of a usage window alone, and
+    `overload` when nothing else was answered; that holds for all accounts, and `until` is null then. `met` is how many
+    times in a row a limit was met.
+    """
 
     type: ClassVar[str] = "run_paused"
     reason: str
     until: str | None
+    account: str = ""
+    cause: str = "limit"
+    met: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunContinued(EventBase):
-    """A pause ended."""
+    """The pause of `account` for that `cause` (`limit` stands for `leave_usage` too) ended; one call goes first."""
 
     type: ClassVar[str] = "run_continued"
+    account: str = ""
+    cause: str = "limit"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.events import RunEstimated, RunFinished, RunResumed, RunStarted
-from orchestrator.store import AttemptRecord, ChunkRecord, RunRecord, Store
+from orchestrator.store import ChunkRecord, RunRecord, Store
 
 LONGEST_TEXT_CHARS = 200
 """An input text that is longer is not repeated in a command that people read."""
@@ -20,6 +20,7 @@ LONGEST_TEXT_CHARS = 200
 _COST_LIMIT = re.compile(r"the cost limit of \$(\d+(?:\.\d+)?(?:e-?\d+)?) is reached")
 _TOKEN_LIMIT = re.compile(r"the limit of ([\d,]+) tokens is reached")
 _SAME_FAILURE = re.compile(r"\d+ chunks in a row failed for the same reason")
+_USAGE_LIMIT = "the usage limit"
 _NOT_WRITTEN = "cannot write "
 """How the reasons begin that a stopped run is stored with; no other field tells them apart."""
 
@@ -33,7 +34,6 @@ class Past:
 
     run: RunRecord
     chunks: Sequence[ChunkRecord]
-    attempts: Sequence[AttemptRecord]
     estimate: Mapping[str, Any] | None
     unclosed_s: float = 0.0
 
@@ -45,7 +45,6 @@ def past_of(store: Store, run_id: str) -> Past:
     return Past(
         run=store.run(run_id),
         chunks=store.chunks(run_id),
-        attempts=store.attempts(run_id),
         estimate=estimates[-1] if estimates else None,
         unclosed_s=_unclosed_s(events),
     )
@@ -99,8 +98,7 @@ def _what_helps(past: Past) -> list[str]:
         return ["--max-cost", _shown(_higher_limit_usd(past, limit_usd=float(reached[1])))]
     if reached := _TOKEN_LIMIT.match(reason):
         return ["--max-tokens", str(_higher_limit_tokens(past, limit=int(reached[1].replace(",", ""))))]
-    limits = {attempt.message for attempt in past.attempts if attempt.error_type == "usage_limit"}
-    return ["--wait"] if reason in limits and not past.run.options["wait_for_limits"] else []
+    return ["--wait"] if reason.startswith(_USAGE_LIMIT) and not past.run.options["wait_for_limits"] else []
 
 
 def _higher_limit_usd(past: Past, *, limit_usd: float) -> float:

@@ -14,6 +14,7 @@ from orchestrator.engine.execute import Executor
 from orchestrator.engine.groups import Groups
 from orchestrator.engine.journal import Journal
 from orchestrator.engine.ledger import Ledger
+from orchestrator.engine.pauses import PauseLeft
 from orchestrator.engine.progress import ProgressMeter
 from orchestrator.engine.schedule import Schedule
 from orchestrator.engine.settings import RunSettings, Surroundings
@@ -35,7 +36,7 @@ def assemble_executor(
     settings: RunSettings,
     surroundings: Surroundings,
     allowances: Allowances,
-    paused_until_s: float | None,
+    left: Mapping[str, PauseLeft],
     on_finished: Callable[[], None],
 ) -> Executor:
     """The executor of one process. Without an estimate nothing is going to start."""
@@ -49,7 +50,7 @@ def assemble_executor(
         journal=journal,
         runner=surroundings.runner,
         budgets=_budgets(workload, estimate, learned, ledger=ledger, settings=settings),
-        bounds=replace(settings.bounds, paused_until_s=paused_until_s),
+        bounds=replace(settings.bounds, left=left),
         rules=settings.rules,
         forecast=forecast,
         measuring=Measuring(workload, journal=journal, runner_kind=surroundings.runner.kind),

@@ -65,10 +65,11 @@ class Attempts:
         self._on_ended = on_ended
         self._under_way: dict[str, asyncio.Task[None]] = {}
 
-    def start(self, chunk: Chunk, *, prompt: str, context: str, earlier: int) -> Request:
+    def start(self, chunk: Chunk, *, account: str, prompt: str, context: str, earlier: int) -> Request:
         """Begin the chunk's next attempt; after each timeout it gets twice the time.
 
-        `context` is what all chunks share; `earlier` attempts were made by processes before this one.
+        `context` is what all chunks share; `account` pays; `earlier` attempts were made by processes before
+        this one.
         """
         tries = self.of.setdefault(chunk.id, Tries(number=earlier))
         tries.number += 1
@@ -79,6 +80,7 @@ class Attempts:
             attempt=tries.number,
             prompt=prompt,
             context=chunk_context(chunk, context),
+            account=account,
             model=chunk.model,
             fallback_model=chunk.fallback_model,
             effort=chunk.effort,

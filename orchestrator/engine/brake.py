@@ -69,8 +69,8 @@ class Brake:
         self._mailbox.post_after(wait_s, self._go_on)
         # Without an end that a later process would wait for: by then the service may be back.
         reason = f"the retries of the run are used up; the next call goes alone in {wait_s:.0f} s. {failure.message}"
-        self._journal.append(RunPaused, reason=reason, until=None)
+        self._journal.append(RunPaused, reason=reason, until=None, cause="overload")
 
     def _go_on(self) -> None:
         self._holds -= 1
-        self._journal.append(RunContinued)
+        self._journal.append(RunContinued, cause="overload")

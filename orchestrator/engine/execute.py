@@ -25,7 +25,17 @@ from orchestrator.engine.journal import Journal
 from orchestrator.engine.ledger import AttemptEnd, Ledger
 from orchestrator.engine.lookup import Lookup
 from orchestrator.engine.mailbox import Mailbox
-from orchestrator.engine.policy import TIMEOUTS, GiveUp, Leave, Pause, Retry, StopClass, StopRun, react
+from orchestrator.engine.policy import (
+    PROVES_OPEN,
+    TIMEOUTS,
+    GiveUp,
+    Leave,
+    Pause,
+    Retry,
+    StopClass,
+    StopRun,
+    react,
+)
 from orchestrator.engine.progress import ProgressMeter
 from orchestrator.engine.reuse import ReuseRules
 from orchestrator.engine.schedule import FinalStatus, Schedule, Skip
@@ -100,6 +110,7 @@ class Executor:
         )
         self._brake = Brake(bounds, most=schedule.max_concurrency, journal=journal, mailbox=self._mailbox, clock=clock)
         self._unsettled = 0
+        self._resting: set[str] = set()
         control.subscribe(lambda level: self._mailbox.post(partial(self._on_stop_asked, level)))
         self._store_error: StoreError | None = None
 
@@ -176,11 +187,14 @@ class Executor:
             for node_id in ready:
                 self._go_on(node_id)
         self._schedule.max_concurrency = self._brake.most
-        while (chunk_id := self._schedule.next_startable()) is not None:
+        is_open = self._gate.is_open
+        while (chunk_id := self._schedule.next_startable(is_open)) is not None:
             running = self._schedule.running_count
             if not self._brake.admits(running=running) or not self._gate.admits(chunk_id, running=running):
                 return
-            self._start(self._schedule.start())
+            self._start(self._schedule.start(is_open))
+        if not self._unsettled and not self._lookup.pending:
+            self._gate.stop_if_stuck(self._schedule.queued_lanes | set(map(self._schedule.lane, self._resting)))
 
     def _go_on(self, node_id: str) -> None:
         """All that a node waited for is there."""
@@ -218,8 +232,10 @@ class Executor:
         self._budgets.reserve(chunk_id)
         self._brake.started(chunk_id)
         self._unsettled += 1
+        account = self._gate.started(chunk_id, chunk.accounts)
         request = self._attempts.start(
             chunk,
+            account=account,
             prompt=self._drafts.prompt(chunk_id, self._lookup.prompt(chunk_id)),
             context=self._lookup.context,
             earlier=self._ledger.records[chunk_id].attempts,
@@ -230,6 +246,7 @@ class Executor:
             timeout_s=request.timeout_s,
             fingerprint=self._lookup.fingerprint(chunk_id),
             why=self._lookup.why(chunk_id),
+            account=account,
         )
 
     def _on_attempt_ended(self, request: Request, outcome: Outcome, elapsed_s: float) -> None:
@@ -237,6 +254,7 @@ class Executor:
         self._schedule.release(chunk_id)
         if isinstance(outcome, Reply):
             outcome = self._drafts.whole(self._chunks[chunk_id], outcome)
+        proves = isinstance(outcome, Reply) or outcome.error_type in PROVES_OPEN
         charge = self._budgets.settle(chunk_id, outcome)
         self._allowances.ended(chunk_id, outcome.windows, cost_usd=charge)
         end = AttemptEnd(attempt=request.attempt, elapsed_s=elapsed_s, charge_usd=charge)
@@ -249,6 +267,7 @@ class Executor:
         else:
             self._unsettled -= 1
             self._on_failure(chunk_id, outcome, end)
+        self._gate.ended(chunk_id, proves=proves, windows=outcome.windows)
 
     def _on_stored(self, chunk_id: str) -> None:
         self._unsettled -= 1
@@ -281,7 +300,6 @@ class Executor:
             attempts_used=tries.used,
             max_attempts=self._chunks[chunk_id].max_attempts,
             throttled_waits=tries.throttled_waits,
-            now_s=self._clock.epoch_s(),
             chance=self._clock.chance,
         )
         match reaction:
@@ -289,17 +307,22 @@ class Executor:
                 self._ledger.retry_scheduled(chunk_id, attempt=end.attempt, wait_s=wait_s)
                 tries.used -= free
                 tries.throttled_waits += free and held is None
-                self._mailbox.post_after(wait_s, partial(self._schedule.enqueue, chunk_id))
-            case Pause(until_s=until_s):
+                self._resting.add(chunk_id)
+                self._mailbox.post_after(wait_s, partial(self._rested, chunk_id))
+            case Pause(resets_at=resets_at):
                 tries.used -= 1
                 self._schedule.enqueue(chunk_id)
-                self._gate.limit_reached(until_s=until_s, message=failure.message)
+                self._gate.limit_reached(chunk_id, resets_at=resets_at, message=failure.message)
             case StopRun():
                 self._gate.stop("environment", failure.message)
             case Leave(reason=reason):
                 self._gate.stop("stopped", reason)
             case GiveUp():
                 self._fail(chunk_id, failure.error_type.value, failure.message)
+
+    def _rested(self, chunk_id: str) -> None:
+        self._resting.discard(chunk_id)
+        self._schedule.enqueue(chunk_id)
 
     def _fail(self, chunk_id: str, error_type: str, message: str) -> None:
         self._ledger.failed(chunk_id, error_type=error_type, message=message)

@@ -125,7 +125,14 @@ class Groups:
             upstream.setdefault(each, "gap")
         if isinstance(self._groups.get(chunk.id), Reduce):
             upstream[f"{chunk.id}[*1]"] = "skip"
-        return Node(id=chunk.id, order=chunk.order, upstream=upstream, after=chunk.after, duration_s=duration_s)
+        return Node(
+            id=chunk.id,
+            order=chunk.order,
+            upstream=upstream,
+            after=chunk.after,
+            duration_s=duration_s,
+            lane=chunk.accounts,
+        )
 
     def cause(self, node_id: str) -> str:
         """The chunk or group to name when something is skipped for a virtual node."""

@@ -110,7 +110,9 @@ class Ledger:
         )
         self._journal.do(Writes.add_attempt(self._journal.run_id, attempt))
 
-    def started(self, chunk: Chunk, *, attempt: int, timeout_s: float, fingerprint: str, why: str) -> None:
+    def started(
+        self, chunk: Chunk, *, attempt: int, timeout_s: float, fingerprint: str, why: str, account: str
+    ) -> None:
         """An attempt begins."""
         chunk_id = chunk.id
         record = replace(
@@ -131,6 +133,7 @@ class Ledger:
             timeout_s=timeout_s,
             complexity=chunk.complexity,
             why=why,
+            account=account,
         )
 
     def succeeded(self, chunk_id: str, reply: Reply, end: AttemptEnd, *, then: Callable[[], None]) -> None:

@@ -17,12 +17,6 @@ BACK_OFF_CAP_S = 60.0
 FREE_THROTTLED_WAITS = 20
 """Waits for a throttled call that use no attempt: being one of many is not the chunk's fault."""
 
-UNKNOWN_LIMIT_WAIT_S = 900.0
-"""Pause for a usage limit that does not say when it ends."""
-
-PAST_LIMIT_WAIT_S = 1.0
-"""Least pause for a usage limit: one that is over by its own word is asked again soon, but not in a tight loop."""
-
 _BACKS_OFF = frozenset(
     {
         FailureClass.TRANSIENT,
@@ -42,6 +36,17 @@ TIMEOUTS = frozenset({FailureClass.START_TIMEOUT, FailureClass.SILENCE_TIMEOUT, 
 
 _MAY_COST_UNTOLD = frozenset({FailureClass.CRASH, FailureClass.PROTOCOL, FailureClass.CANCELLED, *TIMEOUTS})
 """Attempts that may have cost something without telling."""
+
+PROVES_OPEN = frozenset(
+    {
+        FailureClass.REFUSAL,
+        FailureClass.EMPTY,
+        FailureClass.MALFORMED,
+        FailureClass.REJECTED,
+        FailureClass.OUTPUT_CEILING,
+    }
+)
+"""A model was at work: the login is not at its limit."""
 
 OVERLOADS = frozenset({FailureClass.TRANSIENT, FailureClass.THROTTLED})
 """After these fewer calls go on at once."""
@@ -67,10 +72,9 @@ class StopRun:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """The login's allowance is used up until this epoch second; the attempt does not count."""
+    """The login's allowance is used up until this epoch second, if that was told; the attempt does not count."""
 
-    until_s: float
-    known: bool
+    resets_at: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,20 +93,17 @@ def react(
     attempts_used: int,
     max_attempts: int,
     throttled_waits: int,
-    now_s: float,
     chance: random.Random,
 ) -> Reaction:
     """The reaction to a failure.
 
-    `attempts_used` includes this one, `throttled_waits` counts earlier free waits of the chunk, `now_s` is the epoch.
+    `attempts_used` includes this one, `throttled_waits` counts earlier free waits of the chunk.
     """
     kind = failure.error_type
     if kind in _STOPS_THE_RUN:
         return StopRun()
     if kind is FailureClass.USAGE_LIMIT:
-        if failure.resets_at is None:
-            return Pause(now_s + UNKNOWN_LIMIT_WAIT_S, False)
-        return Pause(max(failure.resets_at, now_s + PAST_LIMIT_WAIT_S), failure.resets_at > now_s)
+        return Pause(failure.resets_at)
     if kind is FailureClass.THROTTLED and throttled_waits < FREE_THROTTLED_WAITS:
         return Retry(_wait_s(failure, throttled_waits + 1, chance), free=True)
     if attempts_used >= max_attempts:

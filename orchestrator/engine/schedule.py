@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
 from typing import Literal
@@ -26,7 +26,8 @@ class Node:
     """What the schedule needs to know of a chunk.
 
     `upstream` maps the chunks it depends on to what happens when one has no answer; `after` are chunks that only have
-    to be over. `duration_s` is an estimate and only orders the queue; `order` is the place in the plan.
+    to be over. `duration_s` is an estimate and only orders the queue; `order` is the place in the plan. `lane` says
+    which others it queues with: a lane may be closed while others go on.
     """
 
     id: str
@@ -35,6 +36,12 @@ class Node:
     upstream: Mapping[str, OnMissing] = field(default_factory=dict[str, OnMissing])
     after: tuple[str, ...] = ()
     duration_s: float = 1.0
+    lane: tuple[str, ...] = ()
+
+
+def always_open(_: tuple[str, ...]) -> bool:
+    """For a schedule none of whose lanes is ever closed."""
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +63,8 @@ class Schedule:
         self._waits_for: dict[str, int] = {}
         self._rank: dict[str, float] = {}
         self._ready: list[str] = []
-        self._queue: list[tuple[float, tuple[int, ...], int, str]] = []
+        self._queues: dict[tuple[str, ...], list[tuple[float, tuple[int, ...], int, str]]] = {}
+        self._queued = 0
         self._running: set[str] = set()
         self._final: dict[str, FinalStatus] = {}
         self._chunks_left = self._total = 0
@@ -143,7 +151,16 @@ class Schedule:
     @property
     def queued_count(self) -> int:
         """How many chunks wait for nothing but a slot."""
-        return len(self._queue)
+        return sum(map(len, self._queues.values()))
+
+    @property
+    def queued_lanes(self) -> set[tuple[str, ...]]:
+        """The lanes in which chunks wait for a slot."""
+        return {lane for lane, queue in self._queues.items() if queue}
+
+    def lane(self, chunk_id: str) -> tuple[str, ...]:
+        """The chunk's lane."""
+        return self._nodes[chunk_id].lane
 
     def status(self, chunk_id: str) -> FinalStatus | None:
         """The chunk's final status, or None while it has none."""
@@ -156,20 +173,26 @@ class Schedule:
 
     def enqueue(self, chunk_id: str) -> None:
         """The chunk needs a slot: it has no answer yet, or goes again."""
-        order = self._nodes[chunk_id].order
-        heapq.heappush(self._queue, (-self._rank[chunk_id], order, len(self._queue), chunk_id))
+        node = self._nodes[chunk_id]
+        self._queued += 1
+        entry = (-self._rank[chunk_id], node.order, self._queued, chunk_id)
+        heapq.heappush(self._queues.setdefault(node.lane, []), entry)
 
-    def next_startable(self) -> str | None:
-        """The chunk to start next, or None when none is queued or no slot is free. Does not start it."""
-        if not self._queue or len(self._running) >= self.max_concurrency:
-            return None
-        return self._queue[0][-1]
+    def next_startable(self, is_open: Callable[[tuple[str, ...]], bool] = always_open) -> str | None:
+        """The chunk to start next, or None when no slot is free, or none is queued in an open lane. Starts nothing."""
+        queue = self._next_queue(is_open)
+        return queue[0][-1] if queue and len(self._running) < self.max_concurrency else None
 
-    def start(self) -> str:
+    def start(self, is_open: Callable[[tuple[str, ...]], bool] = always_open) -> str:
         """Give a slot to `next_startable()` and return it. Raises `IndexError` when there is none."""
-        chunk_id = heapq.heappop(self._queue)[-1]
+        chunk_id = heapq.heappop(self._next_queue(is_open))[-1]
         self._running.add(chunk_id)
         return chunk_id
+
+    def _next_queue(self, is_open: Callable[[tuple[str, ...]], bool]) -> list[tuple[float, tuple[int, ...], int, str]]:
+        """The queue whose head goes first; an empty one when all that are open are empty."""
+        queues = [queue for lane, queue in self._queues.items() if queue and is_open(lane)]
+        return min(queues, key=lambda queue: queue[0]) if queues else []
 
     def release(self, chunk_id: str) -> None:
         """The attempt is over and its slot free; the chunk itself is not finished yet."""

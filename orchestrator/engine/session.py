@@ -14,10 +14,10 @@ from orchestrator.engine.costs.allowance import Allowances, window_record
 from orchestrator.engine.costs.estimating import make_estimate, warnings_of
 from orchestrator.engine.costs.look_ahead import LookAhead
 from orchestrator.engine.execute import Executor
-from orchestrator.engine.gate import pause_left_by
 from orchestrator.engine.groups import Groups, new_record
 from orchestrator.engine.journal import Journal, Observer
 from orchestrator.engine.ledger import Ledger
+from orchestrator.engine.pauses import pauses_left_by
 from orchestrator.engine.policy import StopClass
 from orchestrator.engine.result import RunResult, make_result, run_status
 from orchestrator.engine.reviewing.review import Review
@@ -213,7 +213,7 @@ class RunSession:
             settings=self._settings,
             surroundings=self._with,
             allowances=self._allowances,
-            paused_until_s=pause_left_by(self._earlier_events),
+            left=pauses_left_by(self._earlier_events),
             on_finished=self._delivery.update,
         )
 

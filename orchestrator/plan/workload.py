@@ -125,7 +125,8 @@ class Chunk:
     `merges` for a merge of a `reduce`, whose `parts` are known once the answers are. With `keeping` it is a keeper and
     no entry of the plan. With an `output_schema` (a JSON Schema) the answer is one JSON value, which has to fit the
     `form`, where there is one. `expect` is what an answer has to be like to count as one. `memory` is the
-    CLAUDE.md of its working folder, shown with the context.
+    CLAUDE.md of its working folder, shown with the context. `accounts` are those that may pay, the first as long as it
+    is not at its limit; an empty name is the usual login.
     """
 
     id: str
@@ -153,6 +154,7 @@ class Chunk:
     keeping: Keeping | None = None
     output_schema: Mapping[str, Any] | None = None
     form: AnswerForm | None = None
+    accounts: tuple[str, ...] = ("",)
     tooling: Tooling | None = None
     memory: str = ""
 

@@ -72,6 +72,8 @@ class Request:
     With the isolation `reuse` a runner may answer several requests in one process, as long as none shows anything of
     another; with `fresh` each begins with nothing but what stands here. `max_memory_mb` bounds what the processes of
     the attempt hold together, in megabytes.
+    another; with `fresh` each begins with nothing but what stands here.
+    `account` is the login that pays, by the name that the plan gives it; empty for the usual one.
     """
 
     chunk_id: str
@@ -91,6 +93,7 @@ class Request:
     workdir: Path | None = None
     isolation: Isolation = "fresh"
     max_memory_mb: int | None = None
+    account: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from orchestrator.cli.going_on import Past, command_to_go_on
-from orchestrator.store import AttemptRecord, ChunkRecord
+from orchestrator.store import ChunkRecord
 from tests.cli.command import orchestrate
 from tests.cli.test_run import read_until, start
 from tests.cli.test_status_lines import RUN
@@ -35,9 +35,7 @@ KEPT: dict[str, Any] = {
 STOPPED = replace(RUN, state="stopped", options=KEPT)
 HERE = Path("/x")
 SAME = "3 chunks in a row failed for the same reason: declined"
-LIMITED = AttemptRecord(
-    chunk_id="a", attempt=1, at="", error_type="usage_limit", message="5-hour limit", elapsed_s=1.0, cost_usd=0.0
-)
+LIMITED = "the usage limit lasts until 2026-03-01 14:00 UTC: 5-hour limit"
 
 
 def past(reason: str, *, paid_usd: float = 0.0, estimate: tuple[int, float] | None = None, **kept: Any) -> Past:
@@ -48,7 +46,6 @@ def past(reason: str, *, paid_usd: float = 0.0, estimate: tuple[int, float] | No
             ChunkRecord(chunk_id="a", position=0, status="succeeded", cost_usd=paid_usd),
             ChunkRecord(chunk_id="b", position=1, status="cancelled"),
         ),
-        attempts=(LIMITED,),
         estimate={"calls": estimate[0], "cost_usd_high": estimate[1]} if estimate else None,
     )
 
@@ -99,8 +96,9 @@ def test_plain(reason: str) -> None:
 
 def test_usage_limit() -> None:
     """A run that did not want to wait for a usage limit goes on when it does."""
-    stopped = past("5-hour limit", wait_for_limits=False)
+    stopped = past(LIMITED, wait_for_limits=False)
     assert command_to_go_on(stopped, store=None, here=HERE) == "orchestrate resume r1 --wait"
+    assert command_to_go_on(past(LIMITED), store=None, here=HERE) == "orchestrate resume r1", "it was too long to wait"
 
 
 def test_same_failure() -> None:

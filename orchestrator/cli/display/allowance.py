@@ -7,27 +7,19 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from orchestrator.api import WindowOutlook
+from orchestrator.api import WindowOutlook, percent, window_words
 from orchestrator.cli.display.neutralise import one_line
-
-_NAMES = {
-    "five_hour": "5-hour window",
-    "seven_day": "7-day window",
-    "seven_day_opus": "7-day window for Opus",
-    "seven_day_sonnet": "7-day window for Sonnet",
-}
-"""What the types of 2.1.331 are called; any other is shown by its own name."""
 
 
 def windows_fact(windows: Sequence[Mapping[str, Any]]) -> str:
     """`usage: 5-hour window at 41 %, 7-day window at 12 %`, by the records of `run_finished`; empty without any."""
-    told = [f"{_name(str(each['name']))} at {_percent(float(each['utilization']))}" for each in windows]
+    told = [f"{_name(str(each['name']))} at {percent(float(each['utilization']))}" for each in windows]
     return f"usage: {', '.join(told)}" if told else ""
 
 
 def window_line(window: WindowOutlook) -> str:
     """`usage: 5-hour window at 41 %, the whole would take 10 to 14 % more (resets 2026-03-01 14:00)`."""
-    state = f"usage: {_name(window.name)} at {_percent(window.utilization)}"
+    state = f"usage: {_name(window.name)} at {percent(window.utilization)}"
     resets = "" if window.resets_at is None else f" (resets {datetime.fromtimestamp(window.resets_at):%Y-%m-%d %H:%M})"
     low, high = window.share_low, window.share_high
     if low is None or high is None:
@@ -47,9 +39,5 @@ def _share(low: float, high: float) -> str:
     return f"about {highest} %" if lowest == highest else f"{lowest} to {highest} %"
 
 
-def _percent(share: float) -> str:
-    return f"{share * 100:.1f}".removesuffix(".0") + " %"
-
-
 def _name(name: str) -> str:
-    return _NAMES.get(name) or one_line(name.replace("_", " "))
+    return one_line(window_words(name))

@@ -14,6 +14,14 @@ from orchestrator.runners.base import UsageWindow
 
 STEP_DIGITS = (2, 3, 4)
 """Digits in which a share may be reported: a hundredth at the coarsest. More would be noise of the float."""
+WINDOW_WORDS = {
+    "five_hour": "5-hour window",
+    "seven_day": "7-day window",
+    "seven_day_opus": "7-day window for Opus",
+    "seven_day_sonnet": "7-day window for Sonnet",
+}
+"""What the types of 2.1.331 are called; any other is shown by its own name."""
+
 SAME_RESET_S = 60.0
 """Windows of one name whose ends lie no further apart are one window."""
 
@@ -101,6 +109,37 @@ class Allowances:
         elif _apart_s(track.resets_at, window.resets_at) <= SAME_RESET_S:
             track.first, track.last = min(track.first, seen), max(track.last, seen)
             track.step = min(track.step, step)
+
+
+def fullest(
+    windows: Iterable[UsageWindow | WindowUse], *, leave: float | None, now_s: float
+) -> tuple[UsageWindow | WindowUse, str] | None:
+    """The window of which less than the share `leave` would be left by one more call, and that in words.
+
+    Of several the one that begins anew last; None when there is none. One whose end is over tells nothing.
+    """
+    if leave is None:
+        return None
+    full = [
+        each
+        for each in windows
+        if (each.resets_at is None or each.resets_at > now_s) and round(1 - each.utilization, 6) <= leave
+    ]
+    if not full:
+        return None
+    window = max(full, key=lambda each: each.resets_at or 0.0)
+    used, left = percent(window.utilization), percent(leave)
+    return window, f"the {window_words(window.name)} is at {used}, and {left} of it are to be left"
+
+
+def percent(share: float) -> str:
+    """`41 %`, `41.5 %`."""
+    return f"{share * 100:.1f}".removesuffix(".0") + " %"
+
+
+def window_words(name: str) -> str:
+    """What a window of this type is called."""
+    return WINDOW_WORDS.get(name) or name.replace("_", " ")
 
 
 def foretell(
