@@ -25,17 +25,7 @@ from orchestrator.engine.journal import Journal
 from orchestrator.engine.ledger import AttemptEnd, Ledger
 from orchestrator.engine.lookup import Lookup
 from orchestrator.engine.mailbox import Mailbox
-from orchestrator.engine.policy import (
-    PROVES_OPEN,
-    TIMEOUTS,
-    GiveUp,
-    Leave,
-    Pause,
-    Retry,
-    StopClass,
-    StopRun,
-    react,
-)
+from orchestrator.engine.policy import TIMEOUTS, GiveUp, Leave, Pause, Retry, StopClass, StopRun, react
 from orchestrator.engine.progress import ProgressMeter
 from orchestrator.engine.reuse import ReuseRules
 from orchestrator.engine.schedule import FinalStatus, Schedule, Skip
@@ -110,7 +100,6 @@ class Executor:
         )
         self._brake = Brake(bounds, most=schedule.max_concurrency, journal=journal, mailbox=self._mailbox, clock=clock)
         self._unsettled = 0
-        self._resting: set[str] = set()
         control.subscribe(lambda level: self._mailbox.post(partial(self._on_stop_asked, level)))
         self._store_error: StoreError | None = None
 
@@ -187,14 +176,13 @@ class Executor:
             for node_id in ready:
                 self._go_on(node_id)
         self._schedule.max_concurrency = self._brake.most
-        is_open = self._gate.is_open
-        while (chunk_id := self._schedule.next_startable(is_open)) is not None:
+        while (chunk_id := self._schedule.next_startable(self._gate.is_open)) is not None:
             running = self._schedule.running_count
             if not self._brake.admits(running=running) or not self._gate.admits(chunk_id, running=running):
                 return
-            self._start(self._schedule.start(is_open))
+            self._start(self._schedule.start(self._gate.is_open))
         if not self._unsettled and not self._lookup.pending:
-            self._gate.stop_if_stuck(self._schedule.queued_lanes | set(map(self._schedule.lane, self._resting)))
+            self._gate.stop_if_stuck(self._schedule.waiting_lanes)
 
     def _go_on(self, node_id: str) -> None:
         """All that a node waited for is there."""
@@ -218,9 +206,8 @@ class Executor:
             self._fail(chunk_id, FailureClass.TOO_LONG.value, f"its part {joined} has no answer")
             return
         self._unsettled += 1
-        self._store(
-            joined, AttemptEnd(attempt=self._attempts.of[chunk_id].number, elapsed_s=0.0, charge_usd=0.0), chunk_id
-        )
+        end = AttemptEnd(attempt=self._attempts.of[chunk_id].number, elapsed_s=0.0, charge_usd=0.0)
+        self._store(joined, end, chunk_id)
 
     def _store(self, reply: Reply, end: AttemptEnd, chunk_id: str) -> None:
         """Keep an answer; what depends on it waits until it is safe."""
@@ -232,21 +219,18 @@ class Executor:
         self._budgets.reserve(chunk_id)
         self._brake.started(chunk_id)
         self._unsettled += 1
-        account = self._gate.started(chunk_id, chunk.accounts)
         request = self._attempts.start(
             chunk,
-            account=account,
+            account=self._gate.started(chunk_id, chunk.accounts),
             prompt=self._drafts.prompt(chunk_id, self._lookup.prompt(chunk_id)),
             context=self._lookup.context,
             earlier=self._ledger.records[chunk_id].attempts,
         )
         self._ledger.started(
             chunk,
-            attempt=request.attempt,
-            timeout_s=request.timeout_s,
+            request,
             fingerprint=self._lookup.fingerprint(chunk_id),
             why=self._lookup.why(chunk_id),
-            account=account,
         )
 
     def _on_attempt_ended(self, request: Request, outcome: Outcome, elapsed_s: float) -> None:
@@ -254,7 +238,6 @@ class Executor:
         self._schedule.release(chunk_id)
         if isinstance(outcome, Reply):
             outcome = self._drafts.whole(self._chunks[chunk_id], outcome)
-        proves = isinstance(outcome, Reply) or outcome.error_type in PROVES_OPEN
         charge = self._budgets.settle(chunk_id, outcome)
         self._allowances.ended(chunk_id, outcome.windows, cost_usd=charge)
         end = AttemptEnd(attempt=request.attempt, elapsed_s=elapsed_s, charge_usd=charge)
@@ -267,7 +250,7 @@ class Executor:
         else:
             self._unsettled -= 1
             self._on_failure(chunk_id, outcome, end)
-        self._gate.ended(chunk_id, proves=proves, windows=outcome.windows)
+        self._gate.ended(chunk_id, outcome)
 
     def _on_stored(self, chunk_id: str) -> None:
         self._unsettled -= 1
@@ -285,8 +268,7 @@ class Executor:
         tries = self._attempts.of[chunk_id]
         # Half a JSON value cannot be gone on with: what was asked for in a form is asked for again.
         is_text = self._chunks[chunk_id].output_schema is None
-        cut = is_text and failure.error_type is FailureClass.OUTPUT_CEILING
-        if cut:
+        if is_text and failure.error_type is FailureClass.OUTPUT_CEILING:
             beginning = self._drafts.keep(chunk_id, failure.partial_text)
             if beginning is not None:
                 tries.used -= 1
@@ -307,8 +289,8 @@ class Executor:
                 self._ledger.retry_scheduled(chunk_id, attempt=end.attempt, wait_s=wait_s)
                 tries.used -= free
                 tries.throttled_waits += free and held is None
-                self._resting.add(chunk_id)
-                self._mailbox.post_after(wait_s, partial(self._rested, chunk_id))
+                self._schedule.rest(chunk_id)
+                self._mailbox.post_after(wait_s, partial(self._schedule.enqueue, chunk_id))
             case Pause(resets_at=resets_at):
                 tries.used -= 1
                 self._schedule.enqueue(chunk_id)
@@ -319,10 +301,6 @@ class Executor:
                 self._gate.stop("stopped", reason)
             case GiveUp():
                 self._fail(chunk_id, failure.error_type.value, failure.message)
-
-    def _rested(self, chunk_id: str) -> None:
-        self._resting.discard(chunk_id)
-        self._schedule.enqueue(chunk_id)
 
     def _fail(self, chunk_id: str, error_type: str, message: str) -> None:
         self._ledger.failed(chunk_id, error_type=error_type, message=message)

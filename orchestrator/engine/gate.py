@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from orchestrator.engine.clock import Clock, to_iso
@@ -11,9 +11,9 @@ from orchestrator.engine.costs.budgets import Budgets
 from orchestrator.engine.journal import Journal
 from orchestrator.engine.mailbox import Mailbox
 from orchestrator.engine.pauses import Lane, Limit, Paused, PauseLeft, Pauses
-from orchestrator.engine.policy import StopClass
+from orchestrator.engine.policy import PROVES_OPEN, StopClass
 from orchestrator.events import RunContinued, RunPaused
-from orchestrator.runners.base import UsageWindow
+from orchestrator.runners.base import Failure, Reply
 
 _HARDEST_LAST: tuple[StopClass, ...] = ("", "stopped", "environment", "interrupted")
 
@@ -94,14 +94,11 @@ class Gate:
         self._stand()
         return account
 
-    def ended(self, chunk_id: str, *, proves: bool, windows: Sequence[UsageWindow] = ()) -> None:
-        """The attempt is over, and what follows from it was told. `proves`: its account is not at its limit.
-
-        `windows` are those that it reported; one that is too full is a limit.
-        """
+    def ended(self, chunk_id: str, outcome: Reply | Failure) -> None:
+        """The attempt is over, and what follows from it was told. A usage window that it reports too full is a limit."""
         account = self._under_way.pop(chunk_id)
-        now_s = self._clock.epoch_s()
-        full = fullest(windows, leave=self._bounds.leave_usage, now_s=now_s)
+        proves = isinstance(outcome, Reply) or outcome.error_type in PROVES_OPEN
+        full = fullest(outcome.windows, leave=self._bounds.leave_usage, now_s=self._clock.epoch_s())
         if full is not None:
             window, reason = full
             self._limit(account, chunk_id, Limit(resets_at=window.resets_at, reason=reason, cause="leave_usage"))

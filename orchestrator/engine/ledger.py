@@ -19,7 +19,7 @@ from orchestrator.events import (
     ChunkSucceeded,
 )
 from orchestrator.plan.workload import Chunk
-from orchestrator.runners.base import Failure, Reply
+from orchestrator.runners.base import Failure, Reply, Request
 from orchestrator.store import AnswerRecord, AttemptRecord, BeginningRecord, ChunkRecord, Writes
 from orchestrator.store.thread import Work
 
@@ -110,15 +110,13 @@ class Ledger:
         )
         self._journal.do(Writes.add_attempt(self._journal.run_id, attempt))
 
-    def started(
-        self, chunk: Chunk, *, attempt: int, timeout_s: float, fingerprint: str, why: str, account: str
-    ) -> None:
+    def started(self, chunk: Chunk, request: Request, *, fingerprint: str, why: str) -> None:
         """An attempt begins."""
         chunk_id = chunk.id
         record = replace(
             self.records[chunk_id],
             status="running",
-            attempts=attempt,
+            attempts=request.attempt,
             why=why,
             fingerprint=fingerprint,
             error_type="",
@@ -129,11 +127,11 @@ class Ledger:
             ChunkStarted,
             self._write(record),
             chunk_id=chunk_id,
-            attempt=attempt,
-            timeout_s=timeout_s,
+            attempt=request.attempt,
+            timeout_s=request.timeout_s,
             complexity=chunk.complexity,
             why=why,
-            account=account,
+            account=request.account,
         )
 
     def succeeded(self, chunk_id: str, reply: Reply, end: AttemptEnd, *, then: Callable[[], None]) -> None:

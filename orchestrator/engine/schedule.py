@@ -65,6 +65,7 @@ class Schedule:
         self._ready: list[str] = []
         self._queues: dict[tuple[str, ...], list[tuple[float, tuple[int, ...], int, str]]] = {}
         self._queued = 0
+        self._resting: set[str] = set()
         self._running: set[str] = set()
         self._final: dict[str, FinalStatus] = {}
         self._chunks_left = self._total = 0
@@ -154,13 +155,10 @@ class Schedule:
         return sum(map(len, self._queues.values()))
 
     @property
-    def queued_lanes(self) -> set[tuple[str, ...]]:
-        """The lanes in which chunks wait for a slot."""
-        return {lane for lane, queue in self._queues.items() if queue}
-
-    def lane(self, chunk_id: str) -> tuple[str, ...]:
-        """The chunk's lane."""
-        return self._nodes[chunk_id].lane
+    def waiting_lanes(self) -> set[tuple[str, ...]]:
+        """The lanes in which chunks wait for a slot, or rest before they do."""
+        queued = {lane for lane, queue in self._queues.items() if queue}
+        return queued | {self._nodes[chunk_id].lane for chunk_id in self._resting}
 
     def status(self, chunk_id: str) -> FinalStatus | None:
         """The chunk's final status, or None while it has none."""
@@ -174,9 +172,14 @@ class Schedule:
     def enqueue(self, chunk_id: str) -> None:
         """The chunk needs a slot: it has no answer yet, or goes again."""
         node = self._nodes[chunk_id]
+        self._resting.discard(chunk_id)
         self._queued += 1
         entry = (-self._rank[chunk_id], node.order, self._queued, chunk_id)
         heapq.heappush(self._queues.setdefault(node.lane, []), entry)
+
+    def rest(self, chunk_id: str) -> None:
+        """The chunk waits for some time before it is queued again."""
+        self._resting.add(chunk_id)
 
     def next_startable(self, is_open: Callable[[tuple[str, ...]], bool] = always_open) -> str | None:
         """The chunk to start next, or None when no slot is free, or none is queued in an open lane. Starts nothing."""
