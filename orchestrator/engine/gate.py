@@ -95,7 +95,7 @@ class Gate:
         return account
 
     def ended(self, chunk_id: str, outcome: Reply | Failure) -> None:
-        """The attempt is over, and what follows from it was told. A usage window that it reports too full is a limit."""
+        """The attempt is over, and what follows from it was told. A window reported as too full is a limit."""
         account = self._under_way.pop(chunk_id)
         proves = isinstance(outcome, Reply) or outcome.error_type in PROVES_OPEN
         full = fullest(outcome.windows, leave=self._bounds.leave_usage, now_s=self._clock.epoch_s())
