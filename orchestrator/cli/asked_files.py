@@ -54,7 +54,7 @@ def _files_in(folder: Path) -> tuple[Path, ...]:
     base = folder.resolve()
     root = here if base.is_relative_to(here) else base
     try:
-        return tuple(each.path for each in find_files("**", base=base, root=root, hidden=False))
+        return tuple(each.path for each in find_files("**", base=base, root=root))
     except SplitError as problem:
         raise UsageError(f"{folder}: {problem}") from None
 

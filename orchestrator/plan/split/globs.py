@@ -8,10 +8,14 @@ from collections.abc import Sequence
 
 
 class Glob:
-    """A pattern, name by name; a state is a set of places in it that the names so far may have come to."""
+    """A pattern, name by name; a state is a set of places in it that the names so far may have come to.
 
-    def __init__(self, parts: Sequence[str]) -> None:
+    A name that begins with a dot is matched by a part that begins with one, as in a shell; with `dots`, by any part.
+    """
+
+    def __init__(self, parts: Sequence[str], *, dots: bool = False) -> None:
         self._parts = [None if part == "**" else re.compile(fnmatch.translate(part)) for part in parts]
+        self._sees_dots = [dots or part.startswith(".") for part in parts]
 
     @property
     def start(self) -> frozenset[int]:
@@ -22,6 +26,8 @@ class Glob:
         places: set[int] = set()
         for place in state - {len(self._parts)}:
             part = self._parts[place]
+            if name.startswith(".") and not self._sees_dots[place]:
+                continue
             if part is None:
                 places |= {place, place + 1} if place == len(self._parts) - 1 else {place}
             elif part.match(name):

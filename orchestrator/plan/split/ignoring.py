@@ -71,7 +71,7 @@ def _rules(text: str) -> Iterator[_Rule]:
         parts = [_plain(part) for part in pattern.removeprefix("/").split("/")]
         if any(parts):
             anywhere = "/" not in pattern
-            yield _Rule(Glob(["**", *parts] if anywhere else parts), folders_only, takes_back)
+            yield _Rule(Glob(["**", *parts] if anywhere else parts, dots=True), folders_only, takes_back)
 
 
 def _plain(part: str) -> str:

@@ -30,18 +30,18 @@ class FoundFile:
     name: str
 
 
-def find_files(patterns: str | Sequence[str], *, base: Path, root: Path, hidden: bool = True) -> tuple[FoundFile, ...]:
+def find_files(patterns: str | Sequence[str], *, base: Path, root: Path) -> tuple[FoundFile, ...]:
     """The files that any pattern matches, sorted by name, each once.
 
     Patterns are relative to `base`; `*` and `?` stay within a name, `**` is any number of folders, `[…]` a choice of
-    characters. What a `.gitignore` from `root` down leaves out is left out, as are the folders of version control,
-    and without `hidden` all names that begin with a dot. Linked folders are not entered. Raises `SplitError` for a
-    pattern that matches nothing or leaves the root, for a link that leads outside, for a file that is no text, and for
-    more than 20,000 files; its hint says what to do.
+    characters, and a name that begins with a dot is found by a pattern that gives the dot. What a `.gitignore` from
+    `root` down leaves out is left out, as are the folders of version control. Linked folders are not entered. Raises
+    `SplitError` for a pattern that matches nothing or leaves the root, for a link that leads outside, for a file that
+    is no text, and for more than 20,000 files; its hint says what to do.
     """
     found: dict[str, FoundFile] = {}
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
-        search = _Search(pattern, base=base, root=root, hidden=hidden)
+        search = _Search(pattern, base=base, root=root)
         matches = search.run()
         if not matches:
             raise SplitError(f"{pattern!r} matches no file", hint=search.why_nothing())
@@ -101,7 +101,6 @@ class _Search:
     pattern: str
     base: Path
     root: Path
-    hidden: bool
     ignored: list[str] = field(default_factory=list[str])
     _files: list[FoundFile] = field(default_factory=list[FoundFile])
     _top: Path = Path()
@@ -134,8 +133,10 @@ class _Search:
             near = self._top.parent
             names = sorted(each.name for each in near.iterdir() if each.is_dir())[:1000] if near.is_dir() else []
             return f"there is no folder {self._top.name!r} {did_you_mean(self._top.name, names)}".strip()
-        names = sorted(each.name for each in self._top.iterdir())[:3]
-        holds = f"it holds {', '.join(names)}" if names else "it is empty"
+        names = sorted(each.name for each in self._top.iterdir())
+        if names and all(name.startswith(".") for name in names):
+            return f"it holds {', '.join(names[:3])}: what begins with a dot is found by a pattern that gives the dot"
+        holds = f"it holds {', '.join(names[:3])}" if names else "it is empty"
         return f"the folder {self._top.name!r} is there, {holds}; `**/` looks in the folders below too"
 
     def _rules_above(self) -> IgnoreRules | None:
@@ -157,8 +158,6 @@ class _Search:
         for entry in _entries(folder):
             is_folder = entry.is_dir(follow_symlinks=False)
             after = self._glob.after(state, entry.name)
-            if entry.name.startswith(".") and not self.hidden:
-                continue
             if is_folder and (entry.name in VCS_FOLDERS or not self._glob.goes_on(after)):
                 continue
             if not is_folder and not self._glob.is_match(after):

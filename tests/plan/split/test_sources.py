@@ -38,11 +38,11 @@ def names(patterns: str | list[str], root: Path, *, base: str = ".") -> list[str
 FOUND: dict[str, list[str]] = {
     "*.py": ["a.py"],
     "a.py": ["a.py"],
-    "./src/*.py": ["src/.hidden.py", "src/a.py", "src/b.py"],
-    "src/**/*.py": ["src/.hidden.py", "src/a.py", "src/b.py", "src/deep/er/c.py"],
+    "./src/*.py": ["src/a.py", "src/b.py"],
+    "src/**/*.py": ["src/a.py", "src/b.py", "src/deep/er/c.py"],
     "**/c.py": ["src/deep/er/c.py"],
     "**/[ab].??": ["a.py", "b.md", "src/a.py", "src/b.py"],
-    "src/**": ["src/.hidden.py", "src/a.py", "src/b.py", "src/deep/data.txt", "src/deep/er/c.py"],
+    "src/**": ["src/a.py", "src/b.py", "src/deep/data.txt", "src/deep/er/c.py"],
     "src/*/er/*": ["src/deep/er/c.py"],
     "*/a.py": ["src/a.py"],
     "docs/[[]x].md": ["docs/[x].md"],
@@ -59,27 +59,53 @@ def test_patterns(pattern: str, root: Path) -> None:
         assert each.path == (root / each.name).resolve()
 
 
-def test_hidden_names_can_be_left_out(root: Path) -> None:
-    """Without `hidden` no name that begins with a dot is found, nor what is in such a folder."""
-    write(root, ".env")
-    write(root, "src/.cache/x.py")
-    found = [each.name for each in find_files("**", base=root, root=root, hidden=False)]
-    assert found == sorted(name for name in TREE if "/." not in f"/{name}")
+HIDDEN: dict[str, list[str]] = {
+    "**": [name for name in sorted(TREE) if "/." not in f"/{name}"],
+    "src/.*": ["src/.hidden.py"],
+    "src/*.py": ["src/a.py", "src/b.py"],
+    "**/.*.py": ["src/.hidden.py"],
+    ".*": [".env"],
+    ".env": [".env"],
+    "*/.cache/*": ["src/.cache/x.py"],
+    "**/.cache/**": ["src/.cache/x.py"],
+    "src/.cache/**/*.py": ["src/.cache/x.py"],
+    "src/.c*/*": ["src/.cache/x.py"],
+}
+
+
+@pytest.mark.parametrize("pattern", HIDDEN)
+def test_hidden_names_need_the_dot(pattern: str, root: Path) -> None:
+    """A name that begins with a dot, and what is in such a folder, is found when the pattern gives the dot there."""
+    for name in (".env", "src/.cache/x.py", "src/.cache/.y.py"):
+        write(root, name)
+    assert names(pattern, root) == HIDDEN[pattern]
+
+
+def test_hidden_names_are_told_of(tmp_path: Path) -> None:
+    """Where nothing but hidden files would match, the hint says how to name them; `.gitignore` holds for them too."""
+    write(tmp_path, "sub/.env")
+    with pytest.raises(SplitError) as caught:
+        names("sub/*", tmp_path)
+    assert "begins with a dot" in caught.value.hint
+    write(tmp_path, ".gitignore", ".e*\n")
+    with pytest.raises(SplitError) as caught:
+        names("sub/.*", tmp_path)
+    assert ".gitignore leaves out 'sub/.env'" in caught.value.hint
 
 
 def test_several_patterns_give_each_file_once(root: Path) -> None:
     """The files of all patterns together are sorted, each is there once."""
-    assert names(["src/b.py", "src/*.py", "a.py"], root) == ["a.py", "src/.hidden.py", "src/a.py", "src/b.py"]
+    assert names(["src/b.py", "src/*.py", "a.py"], root) == ["a.py", "src/a.py", "src/b.py"]
 
 
 def test_names_are_relative_to_the_plan(root: Path) -> None:
     """A plan in a folder below the root names what stands beside it, and above it with `..`."""
-    assert names("*.py", root, base="src") == [".hidden.py", "a.py", "b.py"]
+    assert names("*.py", root, base="src") == ["a.py", "b.py"]
     assert names("../*.md", root, base="src") == ["../b.md"]
 
 
 IGNORED: list[tuple[dict[str, str], list[str]]] = [
-    ({"": "build/\n"}, ["a.py", "src/.hidden.py", "src/a.py", "src/b.py", "src/deep/er/c.py"]),
+    ({"": "build/\n"}, ["a.py", "src/a.py", "src/b.py", "src/deep/er/c.py"]),
     ({"": "/a.py\nbuild\n.*\n"}, ["src/a.py", "src/b.py", "src/deep/er/c.py"]),
     ({"": "a.py\nbuild\n.*\n"}, ["src/b.py", "src/deep/er/c.py"]),
     ({"": "*.py\n!b.py\n!c.py\n"}, ["src/b.py", "src/deep/er/c.py"]),
@@ -101,7 +127,7 @@ def test_gitignore_is_honoured(files: dict[str, str], expected: list[str], root:
 def test_rules_above_the_plan_hold(root: Path) -> None:
     """The root's rules hold for a plan further down, also for the very folder that it names."""
     write(root, ".gitignore", "deep/\n")
-    assert names("**/*.py", root, base="src") == [".hidden.py", "a.py", "b.py"]
+    assert names("**/*.py", root, base="src") == ["a.py", "b.py"]
     with pytest.raises(SplitError, match=re.escape(".gitignore leaves out 'src/deep'")):
         names("deep/**/*.py", root, base="src")
 
@@ -145,7 +171,7 @@ def test_links_stay_inside(root: Path, tmp_path_factory: pytest.TempPathFactory)
     (root / "src/link.py").symlink_to(root / "a.py")
     (root / "src/circle").symlink_to(root / "src")
     assert names("src/**/*.py", root) == [
-        "src/.hidden.py", "src/a.py", "src/b.py", "src/deep/er/c.py", "src/link.py",
+        "src/a.py", "src/b.py", "src/deep/er/c.py", "src/link.py",
     ]  # fmt: skip
     (root / "src/out.py").symlink_to(outside / "secret.py")
     with pytest.raises(SplitError, match=re.escape("'src/out.py' leads out")):
@@ -185,7 +211,8 @@ def test_git_finds_the_same_files(seed: int, tmp_path: Path) -> None:
     listed = subprocess.run(
         ["git", "ls-files", "--others", "--exclude-standard", "-z"], cwd=tmp_path, capture_output=True, check=True
     )
-    expected = sorted(name.decode() for name in listed.stdout.split(b"\0") if name)
+    every = [name.decode() for name in listed.stdout.split(b"\0") if name]
+    expected = sorted(name for name in every if "/." not in f"/{name}")
     try:
         found = names("**/*", tmp_path)
     except SplitError:
