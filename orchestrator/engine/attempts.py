@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,6 +25,8 @@ PROGRESS_INTERVAL_S = 0.5
 Outcome = Reply | Failure
 OnEnded = Callable[[Request, Outcome, float], None]
 """Called with the request, how it ended, and the seconds that it took."""
+Judge = Callable[[str, Reply], Outcome]
+"""What becomes of a reply to the chunk of this id, once it is looked at. Called in a thread of its own."""
 
 
 @dataclass(slots=True)
@@ -41,7 +44,7 @@ class Tries:
 class Attempts:
     """Starts attempts and reports their ends. `of` has the tries of every chunk that was ever started.
 
-    `on_answering` is called with the chunk's id whenever text of its answer arrives.
+    `on_answering` is called with the chunk's id whenever text of its answer arrives, `judge` with the answer.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class Attempts:
         mailbox: Mailbox,
         clock: Clock,
         max_memory_mb: int,
+        judge: Judge,
         on_answering: Callable[[str], None],
         on_ended: OnEnded,
     ) -> None:
@@ -61,6 +65,7 @@ class Attempts:
         self._mailbox = mailbox
         self._clock = clock
         self._max_memory_mb = max_memory_mb
+        self._judge = judge
         self._on_answering = on_answering
         self._on_ended = on_ended
         self._under_way: dict[str, asyncio.Task[None]] = {}
@@ -125,10 +130,24 @@ class Attempts:
             # A runner promises not to raise. This is a defect: it ends the run where the mailbox is read.
             self._mailbox.post(partial(_raise, error))
             return
+        elapsed_s = self._clock.monotonic_s() - self.of[request.chunk_id].started_s
+        if isinstance(outcome, Reply):
+            outcome = await self._judged(request, outcome)
         if isinstance(outcome, Failure):
             outcome = _without_secrets(outcome)
-        elapsed_s = self._clock.monotonic_s() - self.of[request.chunk_id].started_s
         self._mailbox.post(partial(self._on_ended, request, outcome, elapsed_s))
+
+    async def _judged(self, request: Request, reply: Reply) -> Outcome:
+        """A pattern of the plan may take seconds: they are not the event loop's. What is paid for is judged to the end
+        though the attempt be cancelled meanwhile.
+        """
+        if request.output_schema is None and not request.expect:
+            return self._judge(request.chunk_id, reply)
+        judging = asyncio.ensure_future(asyncio.to_thread(self._judge, request.chunk_id, reply))
+        while not judging.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait({judging})
+        return judging.result()
 
     def _progressed(self, chunk_id: str, output_chars: int) -> None:
         self._on_answering(chunk_id)

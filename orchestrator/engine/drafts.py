@@ -38,7 +38,10 @@ class Rejected:
 
 
 class Drafts:
-    """The answers of one process that are not whole, or not right, by chunk."""
+    """The answers of one process that are not whole, or not right, by chunk.
+
+    Of one chunk only one thing happens at a time; of several, `whole` may look at the replies in threads.
+    """
 
     def __init__(self) -> None:
         self._beginnings: dict[str, Beginning] = {}

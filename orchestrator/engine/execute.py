@@ -42,6 +42,8 @@ class Executor:
     `on_finished` is called after each chunk that came to its end.
     """
 
+    _store_error: StoreError | None = None
+
     def __init__(
         self,
         workload: Workload,
@@ -95,13 +97,13 @@ class Executor:
             mailbox=self._mailbox,
             clock=clock,
             max_memory_mb=workload.plan.limits.max_memory_mb,
+            judge=lambda chunk_id, reply: self._drafts.whole(self._chunks[chunk_id], reply),
             on_answering=allowances.heard,
             on_ended=self._on_attempt_ended,
         )
         self._brake = Brake(bounds, most=schedule.max_concurrency, journal=journal, mailbox=self._mailbox, clock=clock)
         self._unsettled = 0
         control.subscribe(lambda level: self._mailbox.post(partial(self._on_stop_asked, level)))
-        self._store_error: StoreError | None = None
 
     @property
     def stop(self) -> tuple[StopClass, str]:
@@ -236,8 +238,6 @@ class Executor:
     def _on_attempt_ended(self, request: Request, outcome: Outcome, elapsed_s: float) -> None:
         chunk_id = request.chunk_id
         self._schedule.release(chunk_id)
-        if isinstance(outcome, Reply):
-            outcome = self._drafts.whole(self._chunks[chunk_id], outcome)
         charge = self._budgets.settle(chunk_id, outcome)
         self._allowances.ended(chunk_id, outcome.windows, cost_usd=charge)
         end = AttemptEnd(attempt=request.attempt, elapsed_s=elapsed_s, charge_usd=charge)

@@ -124,7 +124,8 @@ class Journal:
         for observer in list(self._observers):
             try:
                 observer(event)
-            except Exception:
+            except (Exception, asyncio.CancelledError, SystemExit, GeneratorExit):
+                # Out of here they would take with them what else arrived. Ctrl-C alone is not the observer's own.
                 self._observers.remove(observer)
                 _log.exception("an observer of run %s raised and gets no more events", self.run_id)
 

@@ -228,7 +228,7 @@ class RunSession:
         Raises `OutputWriteError`, and `StoreError` when the run can no longer be kept.
         """
         number = self._review.round
-        chunks = self._review.next_chunks(self._delivery.stitched)
+        chunks = await asyncio.to_thread(self._review.next_chunks, self._delivery.stitched)
         if self._review.has_looked and not self._stop[0]:
             problems, repairs = self._review.told(), self._review.repairs
             self._journal.append(RunReviewed, round=number, problems=problems, repairs=repairs)

@@ -9,10 +9,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, cast
 
 from orchestrator.plan.fields import SchemaProblem
 from orchestrator.plan.naming import did_you_mean
+from orchestrator.plan.split.patterns import finds, problem_of
+from orchestrator.plan.split.pieces import SplitError
 from orchestrator.plan.yaml_source import YamlPath
 
 _ONE = ("additionalItems", "additionalProperties", "contains", "else", "if", "items", "not", "propertyNames", "then")
@@ -85,12 +88,13 @@ def _dead_ends(schema: Mapping[str, Any]) -> Iterator[SchemaProblem]:
             yield SchemaProblem((*path, "$ref"), f"`$ref: {reference}` leads nowhere", "write `#/$defs/NAME`")
         named = cast("Mapping[str, Any]", part.get("patternProperties") or {})
         for each, here in [(pattern, "pattern"), *((name, "patternProperties") for name in named)]:
-            try:
-                re.compile(each if isinstance(each, str) else "")
-            except re.error as error:
-                yield SchemaProblem((*path, here), f"the pattern cannot be read: {error}", "mend it")
-        if path and "$id" in part:
-            yield SchemaProblem((*path, "$id"), "`$id` stands at the top of a schema alone", "leave it out", key=True)
+            problem = problem_of(each) if isinstance(each, str) else ""
+            if problem:
+                yield SchemaProblem((*path, here), f"the pattern cannot be read: {problem}", "mend it")
+        for name in ("$id", "$schema"):
+            if path and name in part:
+                told = f"`{name}` stands at the top of a schema alone"
+                yield SchemaProblem((*path, name), told, "leave it out", key=True)
 
 
 def _circles(schema: Mapping[str, Any]) -> Iterator[SchemaProblem]:
@@ -136,7 +140,7 @@ def local_references(schema: Mapping[str, Any]) -> Iterator[tuple[YamlPath, str]
 
 def misfit(value: Any, schema: Mapping[str, Any]) -> str:
     """Where and why a value does not fit a schema that has no problems, in words without anything of the value; "" when
-    it fits. Of several faults the first in the value is told.
+    it fits. Of several faults the first in the value is told. A pattern of the schema has 5 s for one text.
     """
     try:
         error = min(_errors(value, schema), key=lambda each: list(each.absolute_path), default=None)
@@ -144,15 +148,53 @@ def misfit(value: Any, schema: Mapping[str, Any]) -> str:
         return ENDLESS
     except OverflowError:
         return "it has a number that is too large to be judged"
+    except SplitError as problem:
+        return f"cannot be judged: {problem.message}"
     return "" if error is None else f"{_shown_path(error.absolute_path)} {_reason(error)}"
 
 
 def _errors(value: Any, schema: Any) -> Iterator[Any]:
-    from jsonschema import Draft7Validator
     from referencing import Registry
 
-    validator: Any = Draft7Validator(dict(schema), registry=Registry())
-    return validator.iter_errors(value)
+    return _validator_class()(dict(schema), registry=cast("Any", Registry)()).iter_errors(value)
+
+
+@cache
+def _validator_class() -> Any:
+    """The validator of draft 7, with patterns that may not try for ever."""
+    from jsonschema import Draft7Validator, validators
+
+    bounded = {"pattern": _pattern, "patternProperties": _pattern_properties, "additionalProperties": _additional}
+    return cast("Any", validators).extend(Draft7Validator, bounded)
+
+
+def _pattern(validator: Any, pattern: str, value: Any, schema: Any) -> Iterator[Any]:
+    from jsonschema import ValidationError
+
+    if isinstance(value, str) and not finds(pattern, value):
+        yield ValidationError("")
+
+
+def _pattern_properties(validator: Any, patterns: Mapping[str, Any], value: Any, schema: Any) -> Iterator[Any]:
+    if validator.is_type(value, "object"):
+        for pattern, part in patterns.items():
+            for name, each in value.items():
+                if finds(pattern, name):
+                    yield from validator.descend(each, part, path=name, schema_path=pattern)
+
+
+def _additional(validator: Any, wanted: Any, value: Any, schema: Any) -> Iterator[Any]:
+    from jsonschema import ValidationError
+
+    if not validator.is_type(value, "object"):
+        return
+    known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
+    others = [name for name in value if name not in known and not any(finds(each, name) for each in patterns)]
+    if validator.is_type(wanted, "object"):
+        for name in others:
+            yield from validator.descend(value[name], wanted, path=name)
+    elif not wanted and others:
+        yield ValidationError("")
 
 
 def _shown_path(path: Any) -> str:

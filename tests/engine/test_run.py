@@ -581,15 +581,16 @@ def test_answers_of_one_kind_of_runner_never_stand_in_for_another(tmp_path: Path
     asyncio.run(scene())
 
 
+@pytest.mark.parametrize("kind", [ValueError, SystemExit, asyncio.CancelledError, GeneratorExit])
 def test_an_observer_that_raises_is_dropped_and_the_run_goes_on(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    kind: type[BaseException], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is logged once; nothing is lost."""
+    """Whatever it raises, it is logged once; nothing is lost."""
     told: list[Event] = []
 
     def on_event(event: Event) -> None:
         told.append(event)
-        raise ValueError("an observer's own mistake")
+        raise kind("an observer's own mistake")
 
     result = run_plan(EIGHT, runner=quick(), store=tmp_path / "store.db", on_event=on_event)
     assert result.status == "complete"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import jsonschema
 import pytest
@@ -191,6 +193,14 @@ def test_a_schema_that_is_not_of_an_object_is_asked_for_inside_one(tmp_path: Pat
         ({"secret": 1}, {"additionalProperties": False}, "it has a property that the schema does not name"),
         ("secret", {"maxLength": 3}, "it does not fit `maxLength: 3`"),
         ([1, 2], {"maxItems": 1}, "it has 2 elements, not at most 1"),
+        ({"a": "secret"}, {"properties": {"a": {"pattern": "^[0-9]+$"}}}, "`a` does not fit `pattern: "),
+        ({"n_1": "secret"}, {"patternProperties": {"^n_": {"type": "integer"}}}, "`n_1` is string, not integer"),
+        (
+            {"n_1": 1, "b": 2, "secret": 3},
+            {"properties": {"b": {}}, "patternProperties": {"^n_": {}}, "additionalProperties": False},
+            "it has a property that the schema does not name",
+        ),
+        ({"b": "secret"}, {"properties": {"a": {}}, "additionalProperties": {"type": "integer"}}, "`b` is string"),
         (None, {"type": ["string", "integer"]}, "it is null, not string or integer"),
     ],
 )
@@ -200,6 +210,33 @@ def test_a_misfit_says_where_and_why_and_quotes_nothing(value: Any, schema: dict
     reason = misfit(value, schema)
     assert told in reason
     assert "secret" not in reason
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"items": {"pattern": "^(a|aa)+$"}},
+        {"items": {"patternProperties": {"^(a|aa)+$": {}}}},
+        {"items": {"patternProperties": {"^(a|aa)+$": {}}, "additionalProperties": False}},
+    ],
+)
+def test_a_pattern_that_tries_for_ever_is_given_up_once(schema: dict[str, Any]) -> None:
+    """A value that such a pattern cannot be done with does not fit, and the values behind it are not tried."""
+    endless = "a" * 5_000 + "!"
+    value = [endless] * 50 if "pattern" in schema["items"] else [{endless: 1}] * 50
+    assert schema_problems(schema) == []
+    with patch("orchestrator.plan.split.patterns._SECONDS", 0.2):
+        began_s = time.monotonic()
+        assert "takes more than" in misfit(value, schema)
+    assert time.monotonic() - began_s < 2.0
+
+
+def test_patterns_that_fit() -> None:
+    """A pattern is looked for anywhere in a text, and its `$` is the end of the text."""
+    schema = {"properties": {"a": {"pattern": "b$"}}, "patternProperties": {"^n": {}}, "additionalProperties": False}
+    assert misfit({"a": "ab", "n1": 0}, schema) == ""
+    assert misfit({"a": "b\nc"}, schema) != ""
+    assert misfit({"a": 5}, schema) == ""
 
 
 def test_a_circle_of_references_is_a_misfit_and_no_crash() -> None:

@@ -24,6 +24,26 @@ def matches(pattern: str, text: str) -> bool:
         raise _takes_too_long(pattern) from None
 
 
+def finds(pattern: str, text: str) -> bool:
+    """Whether `pattern`, as of a JSON Schema, is found in `text`; `^` and `$` are the beginning and end of the text.
+
+    Raises `SplitError` for a pattern that takes more than 5 s.
+    """
+    try:
+        return regex.search(pattern, text, timeout=_SECONDS) is not None
+    except TimeoutError:
+        raise _takes_too_long(pattern) from None
+
+
+def problem_of(pattern: str) -> str:
+    """What is wrong with a pattern of a JSON Schema; "" when nothing is."""
+    try:
+        regex.compile(pattern)
+    except regex.error as error:
+        return str(error)
+    return ""
+
+
 def starts_of(pattern: str, text: str) -> list[int]:
     """Where `pattern` matches in `text`, in order; `^` and `$` are the beginning and end of any line.
 
