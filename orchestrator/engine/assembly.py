@@ -94,7 +94,7 @@ def _budgets(
         high=estimate.input_tokens + OUTPUT_HIGH * estimate.output_tokens if estimate is not None else 0.0,
         spent=ledger.tokens,
     )
-    for name, record in ledger.records.items():
+    for name, record in (*ledger.records.items(), *ledger.unopened.items()):
         if record.status == "succeeded" and not record.reused_from and record.attempts:
             money.learn(name, amount=record.cost_usd / record.attempts)
             tokens.learn(name, amount=(record.input_tokens + record.output_tokens) / record.attempts)

@@ -69,7 +69,7 @@ class Gate:
                 if not pause.gave_up:
                     self._look_again(pause)
         if self._bounds.max_wall_s is not None:
-            self._mailbox.post_after(self._began_s + self._bounds.max_wall_s - now_s, self._wall_reached)
+            self._mailbox.post_after(self._wall_left_s(), self._wall_reached)
 
     def is_open(self, lane: Lane) -> bool:
         """Whether a chunk of this lane may start, as far as stops and pauses go."""
@@ -177,12 +177,16 @@ class Gate:
                 self._wall_waits = False
                 self._wall_reached()
 
+    def _wall_left_s(self) -> float:
+        assert self._bounds.max_wall_s is not None
+        assert self._began_s is not None
+        return self._began_s + self._bounds.max_wall_s + self._stood_s - self._clock.monotonic_s()
+
     def _wall_reached(self) -> None:
         """The time is over, unless a part of it was spent standing still."""
         if self._stands_since_s is not None:
             self._wall_waits = True
-        elif self._stood_s:
-            left_s, self._stood_s = self._stood_s, 0.0
+        elif (left_s := self._wall_left_s()) > 0:
             self._mailbox.post_after(left_s, self._wall_reached)
         else:
             told = f"the time limit of {self._bounds.max_wall_s:g} s is reached"

@@ -47,16 +47,12 @@ class Outcomes(Protocol):
 
 
 class Groups:
-    """Knows the chunks of every group; `known` is what prompts see of the run, and grows with each `step`.
+    """Knows the chunks of every group; `known` is what prompts see of the run, and grows with each `step`."""
 
-    `own` are the stored chunks of a run that is resumed.
-    """
-
-    def __init__(self, workload: Workload, *, ledger: Outcomes, own: Mapping[str, ChunkRecord]) -> None:
+    def __init__(self, workload: Workload, *, ledger: Outcomes) -> None:
         self._groups = workload.groups
         self._chunks = dict(workload.chunks)
         self._ledger = ledger
-        self._own = own
         self._in_order = workload.plan.mode == "sequence"
         self._members = {
             group.id: group.members
@@ -96,10 +92,6 @@ class Groups:
         items = [chunk.item for chunk in chunks if chunk.group in self._by_source and chunk.item is not None]
         return [source_text(item) for item in items]
 
-    def record(self, chunk: Chunk) -> ChunkRecord:
-        """What is stored of a chunk that became known: from an earlier process of the run, or new."""
-        return self._own.get(chunk.id) or new_record(chunk)
-
     def first_nodes(self, *, duration_s: Mapping[str, float]) -> list[Node]:
         """The nodes that exist from the start; `duration_s` estimates the seconds of each chunk."""
         nodes = [self.node(chunk, duration_s=duration_s.get(chunk.id, 1.0)) for chunk in self._chunks.values()]
@@ -115,7 +107,9 @@ class Groups:
                 over = f"{group.over}[*]" if self._is_open(group.over) and group.paired else group.over
                 upstream[opening] = "skip"
                 nodes.append(Node(id=opening, order=order, virtual=True, upstream={over: "skip"}))
-            nodes.append(Node(id=group.id, order=order, virtual=True, upstream=upstream))
+            # A group without a single chunk is over no earlier than the chunks before it.
+            after = group.prototype.after
+            nodes.append(Node(id=group.id, order=order, virtual=True, upstream=upstream, after=after))
         return nodes
 
     def node(self, chunk: Chunk, *, duration_s: float = 1.0) -> Node:

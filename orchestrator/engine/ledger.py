@@ -47,7 +47,8 @@ class Counts:
 class Ledger:
     """The state of every chunk, and the answers so far.
 
-    `answers` maps ids to texts, `gaps` ids to the reason why there will be no answer in this process.
+    `answers` maps ids to texts, `gaps` ids to the reason why there will be no answer in this process. `unopened` has
+    the chunks that an earlier process of the run knew and this one does not know yet, such as the pieces of an answer.
     """
 
     def __init__(
@@ -57,11 +58,13 @@ class Ledger:
         clock: Clock,
         runner_kind: str,
         records: Mapping[str, ChunkRecord],
+        unopened: Mapping[str, ChunkRecord],
     ) -> None:
         self._journal = journal
         self._clock = clock
         self._runner_kind = runner_kind
         self.records = dict(records)
+        self.unopened = dict(unopened)
         self.answers: dict[str, str] = {}
         self.gaps: dict[str, str] = {}
         self.reused_ids: set[str] = set()
@@ -75,7 +78,7 @@ class Ledger:
     @property
     def cost_usd(self) -> float:
         """What the run was charged so far, earlier processes included."""
-        return sum(record.cost_usd for record in self.records.values())
+        return sum(record.cost_usd for record in (*self.records.values(), *self.unopened.values()))
 
     @property
     def tokens(self) -> int:
@@ -83,22 +86,23 @@ class Ledger:
         return sum(record.input_tokens + record.output_tokens for record in self.records.values())
 
     def added(self, records: Sequence[ChunkRecord]) -> None:
-        """Chunks became known."""
+        """Chunks became known; what an earlier process of the run stored of one of them still holds."""
+        records = [self.unopened.pop(record.chunk_id, record) for record in records]
         self.records.update({record.chunk_id: record for record in records})
         put = Writes.put_chunks(self._journal.run_id, records)
         self._journal.append(ChunksAdded, put, chunk_ids=tuple(record.chunk_id for record in records))
 
     def charge_lost(self, expected_usd: Mapping[str, float]) -> None:
         """Charge the attempts that were under way when an earlier process died what was reserved for them."""
-        for record in list(self.records.values()):
+        for record in (*self.records.values(), *self.unopened.values()):
             if record.status == "running":
                 self._lost(record.chunk_id, charge_usd=expected_usd.get(record.chunk_id, 0.0))
 
     def _lost(self, chunk_id: str, *, charge_usd: float) -> None:
-        before = self.records[chunk_id]
-        self._journal.do(
-            self._write(replace(before, status="pending", cost_usd=before.cost_usd + charge_usd)),
-        )
+        known = self.records if chunk_id in self.records else self.unopened
+        before = known[chunk_id]
+        known[chunk_id] = replace(before, status="pending", cost_usd=before.cost_usd + charge_usd)
+        self._journal.do(Writes.put_chunks(self._journal.run_id, [known[chunk_id]]))
         attempt = AttemptRecord(
             chunk_id=chunk_id,
             attempt=before.attempts,

@@ -111,6 +111,27 @@ class Schedule:
             if each not in self._final:
                 self._downstream[each].append(chunk_id)
                 self._waits_for[chunk_id] += 1
+            elif self._is_order(chunk_id, each):
+                self._wait_beyond(chunk_id, each)
+
+    def _is_order(self, chunk_id: str, before: str) -> bool:
+        """Whether the one comes after the other in order, whatever else there is between them."""
+        return self._before[chunk_id][before] is None or before in self._nodes[chunk_id].after
+
+    def _wait_beyond(self, chunk_id: str, skipped: str) -> None:
+        """What was skipped ends early: whoever comes after it in order comes after all that it came after."""
+        beyond = [skipped] if self._final[skipped] == "skipped" else []
+        while beyond:
+            over = beyond.pop()
+            for each in list(self._before[over]):
+                if not self._is_order(over, each) or each in self._before[chunk_id]:
+                    continue
+                self._before[chunk_id][each] = None
+                if each not in self._final:
+                    self._downstream[each].append(chunk_id)
+                    self._waits_for[chunk_id] += 1
+                elif self._final[each] == "skipped":
+                    beyond.append(each)
 
     def _is_missing(self, chunk_id: str, before: str) -> bool:
         return self._before[chunk_id].get(before) == "skip" and self._final.get(before, "succeeded") != "succeeded"
@@ -217,6 +238,8 @@ class Schedule:
                     skips.append(Skip(below, each))
                     ended.append(below)
                     continue
+                if self._is_order(below, each):
+                    self._wait_beyond(below, each)
                 self._waits_for[below] -= 1
                 if self._waits_for[below] == 0:
                     self._ready.append(below)

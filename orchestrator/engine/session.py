@@ -97,8 +97,9 @@ class RunSession:
             clock=self._with.clock,
             runner_kind=self._with.runner.kind,
             records={record.chunk_id: record for record in records},
+            unopened={name: record for name, record in own.items() if name not in self._workload.chunks},
         )
-        self._groups = Groups(self._workload, ledger=self._ledger, own=own)
+        self._groups = Groups(self._workload, ledger=self._ledger)
         self._delivery = Delivery(
             self._workload,
             self._groups.known,
@@ -268,6 +269,9 @@ class RunSession:
         """Tell the end, let go of everything, and leave the `result`."""
         counts = self._ledger.counts
         status = self._status()
+        if status == "complete":
+            # A stop that came when every answer was there has stopped nothing.
+            self._stop = ("", "")
         self._journal.append(
             RunFinished,
             self._state(status, self._stop[1]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from orchestrator.engine.ceilings import halves
-from orchestrator.engine.groups import Groups
+from orchestrator.engine.groups import Groups, new_record
 from orchestrator.engine.ledger import Ledger
 from orchestrator.engine.progress import ProgressMeter
 from orchestrator.engine.schedule import Schedule, Skip
@@ -96,5 +96,5 @@ class Unfolding:
 
     def _record(self, chunks: Sequence[Chunk]) -> None:
         if chunks:
-            self._ledger.added([self._groups.record(chunk) for chunk in chunks])
+            self._ledger.added([new_record(chunk) for chunk in chunks])
             self._meter.added(len(chunks))

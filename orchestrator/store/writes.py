@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, fields
+from dataclasses import astuple, fields, replace
+from operator import attrgetter
 from typing import Any
 
 from orchestrator.store.records import (
@@ -25,6 +26,9 @@ from orchestrator.store.thread import Work
 
 _CHUNK_COLUMNS = [field.name for field in fields(ChunkRecord)]
 _ANSWER_COLUMNS = [field.name for field in fields(AnswerRecord) if field.name != "answer_id"]
+# These rows are written thousands of times a run; `astuple` would copy every value deeply.
+_chunk_row: Callable[[ChunkRecord], tuple[Any, ...]] = attrgetter(*_CHUNK_COLUMNS)
+_answer_row: Callable[[AnswerRecord], tuple[Any, ...]] = attrgetter(*_ANSWER_COLUMNS)
 _UPSERT_CHUNK = (
     f"INSERT OR REPLACE INTO chunks (run_id, {', '.join(_CHUNK_COLUMNS)}) VALUES (?{', ?' * len(_CHUNK_COLUMNS)})"
 )
@@ -56,7 +60,7 @@ class Writes:
 
         def work(connection: sqlite3.Connection) -> None:
             connection.execute(f"INSERT INTO runs VALUES (?{', ?' * (len(row) - 1)})", row)
-            connection.executemany(_UPSERT_CHUNK, [(record.run_id, *astuple(chunk)) for chunk in chunks])
+            connection.executemany(_UPSERT_CHUNK, [(record.run_id, *_chunk_row(chunk)) for chunk in chunks])
 
         return work
 
@@ -65,7 +69,7 @@ class Writes:
         """The chunks' present state replaces what was stored of them."""
 
         def work(connection: sqlite3.Connection) -> None:
-            connection.executemany(_UPSERT_CHUNK, [(run_id, *astuple(chunk)) for chunk in chunks])
+            connection.executemany(_UPSERT_CHUNK, [(run_id, *_chunk_row(chunk)) for chunk in chunks])
 
         return work
 
@@ -75,12 +79,11 @@ class Writes:
 
         The job's value is the answer's id.
         """
-        values = (*(getattr(answer, column) for column in _ANSWER_COLUMNS), digest_of(answer))
+        values = (*_answer_row(answer), digest_of(answer))
 
         def work(connection: sqlite3.Connection) -> int:
             answer_id = connection.execute(_INSERT_ANSWER, values).lastrowid
-            row = {column: getattr(chunk, column) for column in _CHUNK_COLUMNS} | {"answer_id": answer_id}
-            connection.execute(_UPSERT_CHUNK, (run_id, *row.values()))
+            connection.execute(_UPSERT_CHUNK, (run_id, *_chunk_row(replace(chunk, answer_id=answer_id))))
             connection.execute("DELETE FROM beginnings WHERE fingerprint = ?", (answer.fingerprint,))
             return answer_id or 0
 

@@ -123,3 +123,23 @@ def test_every_chunk_ends_exactly_once_and_after_its_inputs(nodes: list[Node], s
             ended[skip.chunk_id] = "skipped"
     assert sorted(ended) == sorted(by_id)
     assert {chunk_id: schedule.status(chunk_id) for chunk_id in ended} == ended
+
+
+def test_order_holds_across_what_is_skipped() -> None:
+    """One after the other: what is skipped ends early, and what comes after it still comes after all before it."""
+    schedule = Schedule(
+        [
+            Node(id="a"),
+            Node(id="b", after=("a",)),
+            Node(id="c", after=("b",), upstream={"a": "skip"}),
+            Node(id="d", after=("c",), upstream={"a": "skip", "c": "gap"}),
+            Node(id="e", after=("d",)),
+        ],
+        max_concurrency=4,
+    )
+    assert start_all(schedule) == ["a"]
+    assert schedule.finish("a", "failed") == [Skip("c", "a"), Skip("d", "a")]
+    schedule.add([Node(id="f", after=("d",))])
+    assert start_all(schedule) == ["b"]
+    schedule.finish("b", "succeeded")
+    assert start_all(schedule) == ["e", "f"]

@@ -84,7 +84,7 @@ def forecast(
     context, inputs = system_prompt(workload), input_values(workload)
     prospects: dict[str, Prospect] = {}
     seen = _Seen()
-    groups = Groups(workload, ledger=seen, own=own)
+    groups = Groups(workload, ledger=seen)
     schedule = Schedule(groups.first_nodes(duration_s={}), max_concurrency=1)
     while ready := schedule.take_ready():
         for node_id in ready:
