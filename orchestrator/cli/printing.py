@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from orchestrator.cli.display.neutralise import neutralise
-from orchestrator.cli.display.sink import Sink
+from orchestrator.cli.display.sink import STALL_S, Sink
 from orchestrator.errors import OrchestrateError
 
 STDOUT, STDERR = 1, 2
@@ -57,10 +57,10 @@ def print_json(value: Any, *, indent: int | None = 2) -> None:
 
 
 def print_error(message: str) -> None:
-    """A message on stderr, its control sequences made visible."""
+    """A message on stderr, its control sequences made visible. A reader that takes nothing does not hold up the end."""
     sink = Sink(STDERR)
     sink.write(f"{neutralise(message)}\n")
-    sink.flush()
+    sink.flush_within(STALL_S)
 
 
 def _write(text: str, *, encoding: str) -> None:

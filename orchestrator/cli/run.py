@@ -28,8 +28,8 @@ from orchestrator.cli.display.neutralise import neutralise
 from orchestrator.cli.display.planned import PlanningResult, planned_lines
 from orchestrator.cli.display.relay import Relay
 from orchestrator.cli.display.screens import Closing
-from orchestrator.cli.display.sink import Sink
-from orchestrator.cli.display.writer import JSON_STALL_S, STALL_S, Writer
+from orchestrator.cli.display.sink import STALL_S, Sink
+from orchestrator.cli.display.writer import JSON_STALL_S, Writer
 from orchestrator.cli.dry_run import print_outlook
 from orchestrator.cli.given import claude_path, environment, existing_store, given_inputs, store_path
 from orchestrator.cli.going_on import command_to_go_on, command_to_run_again, past_of, resume_command, whole_command
@@ -43,6 +43,9 @@ from orchestrator.plan.inputs import GivenInput
 from orchestrator.store import RunRecord, open_store
 
 STDOUT, STDERR = 1, 2
+
+SHOW_CURSOR = b"\x1b[?25h"
+"""What a live display leaves undone when the process leaves at once."""
 
 NO_FILE = "-"
 """As an output: the result goes to stdout."""
@@ -99,7 +102,7 @@ class Session:
         self.relay.rest()
         sink = Sink(STDERR if self.mode == "json" else self.descriptor)
         sink.write("".join(f"{line}\n" for line in planned_lines(planning)))
-        sink.flush()
+        sink.flush_within(STALL_S)
 
 
 T = TypeVar("T")
@@ -228,7 +231,7 @@ def watch_result(watch: WatchOptions, start: _Start, report: _Report | None = No
     if report is not None:
         aside = Sink(descriptor if mode in ("tty", "plain") else STDERR, encoding=stream.encoding)
         aside.write("".join(f"{neutralise(line)}\n" for line in report(result)))
-        aside.flush()
+        aside.flush_within(STALL_S)
     return result.exit_code
 
 
@@ -270,7 +273,8 @@ def _show(
 
 
 async def _run(session: Session, start: Callable[[Session], Awaitable[T]]) -> T:
-    with stop_on_signals(asyncio.get_running_loop(), harder=session.harder):
+    restore = SHOW_CURSOR if session.mode == "tty" else b""
+    with stop_on_signals(asyncio.get_running_loop(), harder=session.harder, restore=restore):
         return await start(session)
 
 
@@ -284,7 +288,7 @@ def _tell_trouble(relay: Relay, *, mode: Mode, sink: Sink, closing: Closing) -> 
     lines = [final_line(view, view.finished, here=closing.here)]
     lines += problem_lines(view, next_command=closing.next_command(view.run_id))
     errors.write("\n".join(lines) + "\n")
-    errors.flush()
+    errors.flush_within(STALL_S)
 
 
 def _next_command(run_id: str, *, store: Path | None) -> str:

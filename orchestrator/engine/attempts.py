@@ -22,6 +22,9 @@ from orchestrator.runners.base import Failure, FailureClass, Reply, Request, Run
 PROGRESS_INTERVAL_S = 0.5
 """At most one progress event for a chunk in this time: the eye needs no more."""
 
+ASKED_AGAIN_S = 0.05
+"""Between two requests to end at once."""
+
 Outcome = Reply | Failure
 OnEnded = Callable[[Request, Outcome, float], None]
 """Called with the request, how it ended, and the seconds that it took."""
@@ -110,11 +113,16 @@ class Attempts:
         now = self._clock.monotonic_s()
         return {chunk_id: round(now - self.of[chunk_id].started_s, 1) for chunk_id in self._under_way}
 
-    def cancel(self) -> list[asyncio.Task[None]]:
-        """Ask all that is under way to end; the tasks to wait for."""
+    def cancel(self, *, at_once: bool = False) -> list[asyncio.Task[None]]:
+        """Ask all that is under way to end; the tasks to wait for. Asked a second time they end without any grace.
+
+        With `at_once` it goes on asking: two cancellations that come in one turn of the event loop are only one.
+        """
         tasks = list(self._under_way.values())
         for task in tasks:
             task.cancel()
+        if at_once and tasks:
+            asyncio.get_running_loop().call_later(ASKED_AGAIN_S, partial(self.cancel, at_once=True))
         return tasks
 
     def _over(self, chunk_id: str, task: asyncio.Task[None]) -> None:

@@ -317,4 +317,4 @@ class Executor:
     def _on_stop_asked(self, level: StopLevel) -> None:
         self._gate.stop("interrupted", "interrupted")
         if level >= StopLevel.TERMINATE:
-            self._attempts.cancel()
+            self._attempts.cancel(at_once=level >= StopLevel.KILL)

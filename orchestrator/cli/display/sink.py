@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import os
 import select
+import threading
+
+STALL_S = 2.0
+"""How long the end of a run waits for a reader that takes nothing."""
 
 _PIECE_BYTES = 4096
 """At most PIPE_BUF on Linux: small enough that progress shows while a slow reader empties a pipe."""
@@ -40,6 +44,15 @@ class Sink:
             if self.broken:
                 return
             self._write_piece(data[start : start + _PIECE_BYTES])
+
+    def flush_within(self, stall_s: float) -> None:
+        """As `flush`, but no longer than the reader takes something every `stall_s` seconds; the rest is dropped."""
+        thread = threading.Thread(target=self.flush, name="last words", daemon=True)
+        thread.start()
+        seen = -1
+        while thread.is_alive() and seen != self.written:
+            seen = self.written
+            thread.join(stall_s)
 
     def isatty(self) -> bool:
         """True when the descriptor is a terminal."""

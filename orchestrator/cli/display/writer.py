@@ -10,13 +10,10 @@ import traceback
 from types import TracebackType
 
 from orchestrator.cli.display.screens import Screen
-from orchestrator.cli.display.sink import Sink
+from orchestrator.cli.display.sink import STALL_S, Sink
 from orchestrator.cli.display.view import RunView
 from orchestrator.events import TRANSIENT, Event
 from orchestrator.plan.loading import Loading
-
-STALL_S = 2.0
-"""How long the end of a run waits for a reader that takes nothing."""
 
 JSON_STALL_S = 10.0
 """The same for a program that reads JSON lines: it may be busy with the lines it has, and is owed all of them."""
