@@ -14,6 +14,7 @@ from orchestrator.engine.execute import Executor
 from orchestrator.engine.groups import Groups
 from orchestrator.engine.journal import Journal
 from orchestrator.engine.ledger import Ledger
+from orchestrator.engine.patience import CallBounds
 from orchestrator.engine.pauses import PauseLeft
 from orchestrator.engine.progress import ProgressMeter
 from orchestrator.engine.schedule import Schedule
@@ -50,7 +51,11 @@ def assemble_executor(
         journal=journal,
         runner=surroundings.runner,
         budgets=_budgets(workload, estimate, learned, ledger=ledger, settings=settings),
-        bounds=replace(settings.bounds, left=left),
+        bounds=replace(
+            settings.bounds,
+            calls=CallBounds(max_memory_mb=workload.plan.limits.max_memory_mb, took_s=learned.took_s),
+            left=left,
+        ),
         rules=settings.rules,
         forecast=forecast,
         measuring=Measuring(workload, journal=journal, runner_kind=surroundings.runner.kind),

@@ -12,6 +12,7 @@ from typing import cast
 from orchestrator.engine.clock import Clock
 from orchestrator.engine.journal import Journal
 from orchestrator.engine.mailbox import Mailbox
+from orchestrator.engine.patience import CallBounds
 from orchestrator.engine.render import chunk_context
 from orchestrator.engine.reviewing.judging import source_of
 from orchestrator.events import ChunkProgressed
@@ -57,8 +58,8 @@ class Attempts:
         journal: Journal,
         mailbox: Mailbox,
         clock: Clock,
-        max_memory_mb: int,
         judge: Judge,
+        bounds: CallBounds,
         on_answering: Callable[[str], None],
         on_ended: OnEnded,
     ) -> None:
@@ -67,8 +68,8 @@ class Attempts:
         self._journal = journal
         self._mailbox = mailbox
         self._clock = clock
-        self._max_memory_mb = max_memory_mb
         self._judge = judge
+        self._bounds = bounds
         self._on_answering = on_answering
         self._on_ended = on_ended
         self._under_way: dict[str, asyncio.Task[None]] = {}
@@ -83,6 +84,7 @@ class Attempts:
         tries.number += 1
         tries.used += 1
         tries.started_s = self._clock.monotonic_s()
+        patience = self._bounds.patience(chunk, timeouts=tries.timeouts)
         request = Request(
             chunk_id=chunk.id,
             attempt=tries.number,
@@ -92,8 +94,11 @@ class Attempts:
             model=chunk.model,
             fallback_model=chunk.fallback_model,
             effort=chunk.effort,
-            timeout_s=chunk.timeout_s * 2**tries.timeouts,
-            max_memory_mb=self._max_memory_mb,
+            timeout_s=patience.timeout_s,
+            silence_s=patience.silence_s,
+            timeout_from=patience.timeout_from,
+            silence_from=patience.silence_from,
+            max_memory_mb=self._bounds.max_memory_mb,
             output_schema=chunk.output_schema,
             record_key=chunk.form.key if chunk.form is not None else "",
             rows=chunk.form.rows if chunk.form is not None else (),

@@ -96,8 +96,8 @@ class Executor:
             journal=journal,
             mailbox=self._mailbox,
             clock=clock,
-            max_memory_mb=workload.plan.limits.max_memory_mb,
             judge=lambda chunk_id, reply: self._drafts.whole(self._chunks[chunk_id], reply),
+            bounds=bounds.calls,
             on_answering=allowances.heard,
             on_ended=self._on_attempt_ended,
         )

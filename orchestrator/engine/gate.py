@@ -10,6 +10,7 @@ from orchestrator.engine.costs.allowance import fullest
 from orchestrator.engine.costs.budgets import Budgets
 from orchestrator.engine.journal import Journal
 from orchestrator.engine.mailbox import Mailbox
+from orchestrator.engine.patience import CallBounds
 from orchestrator.engine.pauses import Lane, Limit, Paused, PauseLeft, Pauses
 from orchestrator.engine.policy import PROVES_OPEN, StopClass
 from orchestrator.events import RunContinued, RunPaused
@@ -33,6 +34,7 @@ class Bounds:
     max_wall_s: float | None
     max_same_failure: int
     wait_for_limits: bool
+    calls: CallBounds = field(default_factory=CallBounds)
     max_wait_s: float | None = None
     leave_usage: float | None = None
     left: Mapping[str, PauseLeft] = field(default_factory=dict[str, PauseLeft])

@@ -159,6 +159,7 @@ def _chunk(
         effort=spec.effort or plan.effort,
         complexity=spec.complexity or plan.complexity or "medium",
         timeout_s=_timeout_s(plan, spec),
+        timeout_given=(spec.timeout_s or (plan.timeout_s if spec.complexity is None else None)) is not None,
         max_attempts=spec.max_attempts or plan.max_attempts or DEFAULT_ATTEMPTS,
         reuse=spec.reuse or plan.reuse or ("never" if may.tooling else "always"),
         occurrence=seen[recipe] - 1,

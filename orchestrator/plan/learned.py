@@ -80,12 +80,14 @@ class Outputs:
 class Learned:
     """`tokens` and `costs` by the model asked for (`default` when none is named), `calls` by recipe.
 
-    `costs` is what calls cost for each dollar that the price table expects of their tokens.
+    `took_s` is what calls took, in seconds, by the model asked for. `costs` is what calls cost for each dollar that
+    the price table expects of their tokens.
     """
 
     tokens: Mapping[str, TokenFit] = field(default_factory=dict[str, TokenFit])
     costs: Mapping[str, float] = field(default_factory=dict[str, float])
     calls: Mapping[str, Sequence[Call]] = field(default_factory=dict[str, Sequence[Call]])
+    took_s: Mapping[str, Sequence[float]] = field(default_factory=dict[str, Sequence[float]])
 
 
 NOTHING_LEARNED = Learned()

@@ -126,7 +126,7 @@ class Chunk:
     no entry of the plan. With an `output_schema` (a JSON Schema) the answer is one JSON value, which has to fit the
     `form`, where there is one. `expect` is what an answer has to be like to count as one. `memory` is the
     CLAUDE.md of its working folder, shown with the context. `accounts` are those that may pay, the first as long as it
-    is not at its limit; an empty name is the usual login.
+    is not at its limit; an empty name is the usual login. With `timeout_given` the plan says `timeout_s` in seconds.
     """
 
     id: str
@@ -144,6 +144,7 @@ class Chunk:
     reuse: str
     occurrence: int
     recipe: str
+    timeout_given: bool = False
     order: tuple[int, ...] = ()
     group: str = ""
     item: Item | None = None

@@ -71,7 +71,8 @@ class Request:
     only a runner that makes answers up need look at it. `tools` may be used, and nothing be read outside `workdir`.
     With the isolation `reuse` a runner may answer several requests in one process, as long as none shows anything of
     another; with `fresh` each begins with nothing but what stands here. `max_memory_mb` bounds what the processes of
-    the attempt hold together, in megabytes.
+    the attempt hold together, in megabytes. `silence_s` bounds how long nothing may come at all, as long as `timeout_s`
+    when left out; `timeout_from` and `silence_from` say in words where the two are from.
     another; with `fresh` each begins with nothing but what stands here.
     `account` is the login that pays, by the name that the plan gives it; empty for the usual one.
     """
@@ -92,6 +93,9 @@ class Request:
     tools: tuple[str, ...] = ()
     workdir: Path | None = None
     isolation: Isolation = "fresh"
+    silence_s: float | None = None
+    timeout_from: str = ""
+    silence_from: str = ""
     max_memory_mb: int | None = None
     account: str = ""
 

@@ -31,3 +31,13 @@ def test_short_limit_bounds_the_start_too() -> None:
     """An attempt of 5 s is not waited for 60 s when nothing ever comes."""
     limit = limit_of(Times(started=10, written=11), timeout_s=5, start_s=60, extension=3)
     assert (limit.at, limit.error_type, limit.seconds) == (16, FailureClass.START_TIMEOUT, 6)
+
+
+def test_silence_may_have_a_limit_of_its_own() -> None:
+    """Forty seconds without any output end an attempt that has a hundred for its answer; what arrives puts it off."""
+    times = Times(started=0, written=1, first_line=2, last_output=2)
+    limit = limit_of(times, timeout_s=100, silence_s=40, start_s=60, extension=3)
+    assert (limit.at, limit.error_type, limit.seconds) == (42, FailureClass.SILENCE_TIMEOUT, 40)
+    times.last_output = 90
+    limit = limit_of(times, timeout_s=100, silence_s=40, start_s=60, extension=3)
+    assert (limit.at, limit.error_type) == (101, FailureClass.WALL_TIMEOUT)

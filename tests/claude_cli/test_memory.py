@@ -83,6 +83,17 @@ def test_an_answer_that_came_before_the_memory_was_full_counts(
     assert not any(runs(pid) for pid in fake_claude.pids())
 
 
+def test_a_timeout_says_where_its_limit_is_from(fake_claude: FakeClaude, environment: dict[str, str]) -> None:
+    """So that who reads it knows what to change."""
+    fake_claude.play("read_prompt", "init", {"sleep": 3600})
+    failure = attempt(
+        fake_claude.path, environment, timing=LOOKS_OFTEN, silence_s=0.5, silence_from="learned from 30 calls"
+    )
+    assert isinstance(failure, Failure)
+    assert failure.error_type is FailureClass.SILENCE_TIMEOUT
+    assert "nothing came from the CLI for 0 s (learned from 30 calls). Raise timeout_s" in failure.message
+
+
 def test_the_cli_gets_no_retries_of_its_own(fake_claude: FakeClaude, environment: dict[str, str]) -> None:
     """Ours are all there are, whatever the user's environment says."""
     attempt(fake_claude.path, environment | {"CLAUDE_CODE_MAX_RETRIES": "7"})

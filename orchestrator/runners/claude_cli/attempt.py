@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from orchestrator.redaction import Redactor
-from orchestrator.runners.base import FailureClass, OnProgress
+from orchestrator.runners.base import FailureClass, OnProgress, Request
 from orchestrator.runners.claude_cli.limits import Limit, Times, limit_of
 from orchestrator.runners.claude_cli.memory import MB, Held, MemoryWatch
 from orchestrator.runners.claude_cli.parsing import parse_line
@@ -30,16 +30,15 @@ class Attempt:
     def __init__(
         self,
         *,
-        timeout_s: float,
+        request: Request,
         timing: Timing,
         starts: Starts,
         memory: MemoryWatch,
-        max_memory_mb: int | None = None,
         redactor: Redactor,
         on_progress: OnProgress,
         on_answered: Callable[[], None],
     ) -> None:
-        self._timeout_s = timeout_s
+        self._request = request
         self._timing = timing
         self._starts = starts
         self._starts_peak = 1
@@ -54,7 +53,7 @@ class Attempt:
         self._child: ChildProcess | None = None
         self._keep = False
         self._memory = memory
-        self._held = Held(group=0, limit=(max_memory_mb or 0) * MB, on_over=self._wake)
+        self._held = Held(group=0, limit=(request.max_memory_mb or 0) * MB, on_over=self._wake)
         self._redactor = redactor
         self.transcript = Transcript(redact=redactor.text)
         self.over = asyncio.Event()
@@ -94,6 +93,7 @@ class Attempt:
             ended_by_us=not over,
             timeout=timeout.error_type if timeout else None,
             limit_s=timeout.seconds if timeout else 0.0,
+            limit_from=_origin(self._request, timeout),
             held_mb=round(self._held.bytes / MB),
             limit_mb=self._held.limit // MB if timeout and self._held.is_over else 0,
         )
@@ -117,7 +117,13 @@ class Attempt:
         times.written = child.written_at
         self._starts_peak = max(self._starts_peak, self._starts.count)
         crowd = max(1.0, self._starts_peak / timing.starts_at_once)
-        limit = limit_of(times, timeout_s=self._timeout_s, start_s=timing.start_s * crowd, extension=timing.extension)
+        limit = limit_of(
+            times,
+            timeout_s=self._request.timeout_s,
+            silence_s=self._request.silence_s,
+            start_s=timing.start_s * crowd,
+            extension=timing.extension,
+        )
         if self._stopped:
             return Limit(at=times.started, error_type=FailureClass.CANCELLED, seconds=0.0)
         if self._held.is_over:
@@ -153,3 +159,11 @@ class Attempt:
     def _wake(self) -> None:
         if self._child is not None:
             self._child.changed.set()
+
+
+def _origin(request: Request, limit: Limit | None) -> str:
+    """Where the limit that ended an attempt is from; that of the start is always the same."""
+    if limit is None:
+        return ""
+    named = {FailureClass.SILENCE_TIMEOUT: request.silence_from, FailureClass.WALL_TIMEOUT: request.timeout_from}
+    return named.get(limit.error_type, "")

@@ -27,13 +27,17 @@ class Limit:
     seconds: float
 
 
-def limit_of(times: Times, *, timeout_s: float, start_s: float, extension: float) -> Limit:
+def limit_of(
+    times: Times, *, timeout_s: float, start_s: float, extension: float, silence_s: float | None = None
+) -> Limit:
     """The limit as it stands now; anything that happens can only move it further away, but for the first line.
 
     Before the first line it is `start_s`, or `timeout_s` after the prompt was written if that is sooner. Then it is
     `timeout_s` after the prompt was written; text that keeps arriving moves it to `timeout_s` after the last text, up
-    to `extension` times `timeout_s` in all. `timeout_s` without any output is silence.
+    to `extension` times `timeout_s` in all. `silence_s` (as long as `timeout_s` when left out) without any output is
+    silence.
     """
+    silence_s = timeout_s if silence_s is None else silence_s
     if times.first_line is None or times.last_output is None:
         at = times.started + start_s
         if times.written is not None:
@@ -43,8 +47,8 @@ def limit_of(times: Times, *, timeout_s: float, start_s: float, extension: float
     wall = begun + timeout_s
     if times.last_text is not None:
         wall = min(begun + extension * timeout_s, max(wall, times.last_text + timeout_s))
-    at = min(wall, times.last_output + timeout_s)
+    at = min(wall, times.last_output + silence_s)
     quiet_s = at - times.last_output
-    if quiet_s >= timeout_s / 2:
+    if quiet_s >= min(silence_s, timeout_s / 2):
         return Limit(at=at, error_type=FailureClass.SILENCE_TIMEOUT, seconds=quiet_s)
     return Limit(at=at, error_type=FailureClass.WALL_TIMEOUT, seconds=at - begun)

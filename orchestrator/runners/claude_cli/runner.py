@@ -122,11 +122,10 @@ class ClaudeCliRunner:
                 self._get_ready()
 
         attempt = Attempt(
-            timeout_s=request.timeout_s,
+            request=request,
             timing=self._timing,
             starts=self._starts,
             memory=self._memory,
-            max_memory_mb=request.max_memory_mb,
             redactor=self._redactor,
             on_progress=on_progress,
             on_answered=answered,

@@ -41,7 +41,8 @@ class Ending:
     """How the process ended. `exit_code` is negative for a signal, None when it never came.
 
     `ended_by_us` says that we ended it, or keep it for another prompt, so that its exit code means nothing; `timeout`
-    is the limit that was the reason, after `limit_s` seconds. `incomplete` says that the output stopped inside a line.
+    is the limit that was the reason, after `limit_s` seconds, and `limit_from` where it is from. `incomplete` says that
+    the output stopped inside a line.
     `held_mb` is the most that the processes were seen to hold; `limit_mb` is given when they were ended for that.
     """
 
@@ -51,6 +52,7 @@ class Ending:
     ended_by_us: bool = False
     timeout: FailureClass | None = None
     limit_s: float = 0.0
+    limit_from: str = ""
     held_mb: int = 0
     limit_mb: int = 0
 
@@ -87,6 +89,7 @@ def evidence_of(transcript: Transcript, ending: Ending) -> dict[str, object]:
         "exit_code": ending.exit_code,
         "ended_by_us": ending.ended_by_us,
         "limit_s": ending.limit_s,
+        "limit_from": ending.limit_from,
         "held_mb": ending.held_mb or None,
         "limit_mb": ending.limit_mb or None,
         "stderr": ending.stderr_tail,
@@ -223,7 +226,7 @@ def _timed_out(transcript: Transcript, ending: Ending, timeout: FailureClass, no
         FailureClass.START_TIMEOUT: f"the CLI showed no sign of life in {ending.limit_s:.0f} s",
         FailureClass.SILENCE_TIMEOUT: f"nothing came from the CLI for {ending.limit_s:.0f} s",
     }.get(timeout, f"the answer was not complete after {ending.limit_s:.0f} s")
-    return _failed(timeout, told)
+    return _failed(timeout, f"{told} ({ending.limit_from})" if ending.limit_from else told)
 
 
 def _error_evidence(transcript: Transcript, result: ResultLine | None) -> ErrorEvidence:

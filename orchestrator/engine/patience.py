@@ -1,0 +1,82 @@
+"""How long one call is waited for: by its size class or by what the plan says, and by what earlier calls took. Pure.
+
+A call that is ended may have been paid for. So what was learned never makes the time for an answer shorter: it makes
+it longer where a model is slow, and it shortens only how long nothing at all may come.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from orchestrator.plan.workload import Chunk
+
+ENOUGH_CALLS = 20
+"""Calls of one model from which its limits are learned."""
+
+SILENT_FACTOR = 4.0
+"""Silence is suspicious after so many times what the longest of those calls took as a whole."""
+
+LEAST_SILENCE_S = 60.0
+"""Never less, nor less than a third of the size class: an API under load may keep a healthy call waiting."""
+
+SLOW_FACTOR = 1.5
+"""An answer may take so many times what 99 in 100 of those calls took."""
+
+LONGEST_FACTOR = 2.0
+"""The time for an answer grows to so many times its size class at the most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """Limits of one attempt in seconds, each with where it is from, in words."""
+
+    timeout_s: float
+    silence_s: float
+    timeout_from: str
+    silence_from: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallBounds:
+    """What every call of a run keeps to. `took_s` has by the model asked for what its latest calls took."""
+
+    max_memory_mb: int | None = None
+    took_s: Mapping[str, Sequence[float]] = field(default_factory=dict[str, Sequence[float]])
+
+    def patience(self, chunk: Chunk, *, timeouts: int) -> Patience:
+        """The limits of the chunk's next attempt, after so many that ran out of time: twice as long after each."""
+        took_s = () if chunk.timeout_given else self.took_s.get(chunk.model or "default", ())
+        found = learned(chunk.timeout_s, took_s=took_s, usual=_usual(chunk))
+        if not timeouts:
+            return found
+        times, told = 2.0**timeouts, f", doubled {'once' if timeouts == 1 else f'{timeouts} times'}"
+        return Patience(
+            timeout_s=found.timeout_s * times,
+            silence_s=found.silence_s * times,
+            timeout_from=found.timeout_from + told,
+            silence_from=found.silence_from + told,
+        )
+
+
+def learned(class_s: float, *, took_s: Sequence[float], usual: str) -> Patience:
+    """The limits for a size class of `class_s`, by what earlier calls took; `usual` says where that one is from."""
+    if len(took_s) < ENOUGH_CALLS:
+        return Patience(timeout_s=class_s, silence_s=class_s, timeout_from=usual, silence_from=usual)
+    in_order = sorted(took_s)
+    longest, slow = in_order[-1], in_order[math.ceil(0.99 * len(in_order)) - 1]
+    timeout_s = min(LONGEST_FACTOR * class_s, max(class_s, SLOW_FACTOR * slow))
+    least_s = min(class_s, max(LEAST_SILENCE_S, class_s / 3))
+    silence_s = min(timeout_s, max(least_s, SILENT_FACTOR * longest))
+    told = f"learned from {len(in_order)} calls of this model, the longest of which took {longest:.0f} s"
+    return Patience(
+        timeout_s=timeout_s,
+        silence_s=silence_s,
+        timeout_from=told if timeout_s > class_s else usual,
+        silence_from=told if silence_s != class_s else usual,
+    )
+
+
+def _usual(chunk: Chunk) -> str:
+    return "timeout_s of the plan" if chunk.timeout_given else f"complexity {chunk.complexity}"
