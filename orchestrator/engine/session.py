@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from orchestrator.engine.assembly import assemble_executor
+from orchestrator.engine.company import warnings_of_others
 from orchestrator.engine.costs.allowance import Allowances, window_record
 from orchestrator.engine.costs.estimating import make_estimate, warnings_of
 from orchestrator.engine.costs.look_ahead import LookAhead
@@ -176,7 +177,10 @@ class RunSession:
         told: dict[str, Any] = {name: getattr(estimate, name) for name in TOTALS}
         told |= {
             "login": self._login,
-            "warnings": warnings_of(estimate, self._workload, max_cost_usd=self._settings.max_cost_usd),
+            "warnings": (
+                *warnings_of(estimate, self._workload, max_cost_usd=self._settings.max_cost_usd),
+                *warnings_of_others(self._with.store, self._record, runner=self._with.runner.kind),
+            ),
         }
         told["planning"] = self._workload.to_be_planned
         self._journal.append(RunEstimated, **told)

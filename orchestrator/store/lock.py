@@ -82,16 +82,21 @@ class RunLock:
 
 def is_held(folder: Path, run_id: str) -> bool:
     """Whether a live process holds the run."""
+    return bool(holder_of(folder, run_id))
+
+
+def holder_of(folder: Path, run_id: str) -> str:
+    """The live process that holds the run, in words; "" when there is none."""
     try:
         fd = os.open(folder / f"{run_id}.lock", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        return False
+        return ""
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return True
+        return _describe(os.read(fd, 4096))
     else:
-        return False
+        return ""
     finally:
         os.close(fd)
 

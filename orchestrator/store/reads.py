@@ -64,6 +64,14 @@ def past_run(connection: sqlite3.Connection, run_id: str) -> PastRun:
     return PastRun(runner=_kind(record.options), chunks=found)
 
 
+def running_runs(connection: sqlite3.Connection, *, name: str, runner: str) -> list[str]:
+    """The runs of the plan `name` with this kind of runner that have not ended, as far as is stored."""
+    rows = connection.execute(
+        "SELECT run_id, options FROM runs WHERE name = ? AND state = 'running' ORDER BY created_at, rowid", (name,)
+    ).fetchall()
+    return [run_id for run_id, options in rows if _kind(json.loads(options)) == runner]
+
+
 def _kind(options: Mapping[str, Any]) -> str:
     """The kind of runner in a run's options, without its settings."""
     return str(options["runner"]).partition(":")[0]

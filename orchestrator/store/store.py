@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from orchestrator.errors import StoreError, UnknownRunError
 from orchestrator.store import reads
-from orchestrator.store.lock import RunLock, is_held
+from orchestrator.store.lock import RunLock, holder_of, is_held
 from orchestrator.store.records import AnswerRecord, AttemptRecord, ChunkRecord, RunRecord
 from orchestrator.store.schema import connect, empty_store, remedy
 from orchestrator.store.thread import StoreThread
@@ -89,6 +89,12 @@ class Store:
     def is_held(self, run_id: str) -> bool:
         """Whether a live process is working on the run."""
         return is_held(self._locks, run_id)
+
+    def going_on(self, *, name: str, runner: str) -> dict[str, str]:
+        """The runs of the plan `name` with this kind of runner that live processes work on: run ids, and by whom."""
+        runs = self._read(lambda connection: reads.running_runs(connection, name=name, runner=runner))
+        held = {run_id: holder_of(self._locks, run_id) for run_id in runs}
+        return {run_id: holder for run_id, holder in held.items() if holder}
 
     def lock(self, run_id: str) -> RunLock:
         """A lock on the run, not yet taken."""

@@ -437,3 +437,17 @@ def test_children_are_told_apart(folder: Path) -> None:
         read_until(two, None)
         assert (one.wait(timeout=60), two.wait(timeout=60)) == (0, 0)
     assert (folder / "one.md").read_bytes() == (folder / "two.md").read_bytes()
+
+
+def test_another_run_of_the_plan_is_told(folder: Path) -> None:
+    """Who starts a plan that is going on is told so before anything is paid; a run that died is none."""
+    with start(folder, *SLOW, "-o", "one.md") as one:
+        read_until(one, "calls")
+        run_id = run_id_of(folder)
+        second = orchestrate("plan.yaml", *AT_ONCE, "--fresh", "-o", "two.md", cwd=folder)
+        warning = f"another run of this plan is going on in this store (run {run_id}, process {one.pid} on "
+        assert warning in second.stdout
+        one.kill()
+        one.wait(timeout=60)
+    alone = orchestrate("plan.yaml", *AT_ONCE, "--fresh", "-o", "two.md", cwd=folder)
+    assert "another run" not in alone.stdout
