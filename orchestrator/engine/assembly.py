@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from orchestrator.engine.admission import Claims
 from orchestrator.engine.costs.allowance import Allowances
 from orchestrator.engine.costs.budget import Budget, Expected
 from orchestrator.engine.costs.budgets import Budgets
@@ -69,6 +70,7 @@ def assemble_executor(
             clock=surroundings.clock,
         ),
         on_finished=on_finished,
+        claims=Claims(surroundings.store),
     )
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from orchestrator.store import RunRecord, Store
+from orchestrator.engine.reuse import ReuseRules
+from orchestrator.engine.settings import Surroundings
+from orchestrator.store import RunRecord
 
 
-def warnings_of_others(store: Store, record: RunRecord, *, runner: str) -> list[str]:
+def warnings_of_others(surroundings: Surroundings, record: RunRecord, *, rules: ReuseRules) -> list[str]:
     """What to say of every other live run of the plan with this kind of runner, before anything is paid."""
-    others = store.going_on(name=record.name, runner=runner)
-    text = "another run of this plan is going on in this store (run {}, {}): answers may be paid twice; wait for it"
+    others = surroundings.store.going_on(name=record.name, runner=surroundings.runner.kind)
+    what = "answers may be paid twice; wait for it" if rules.fresh else "what it is asking is waited for"
+    text = f"another run of this plan is going on in this store (run {{}}, {{}}): {what}"
     return [text.format(run_id, holder) for run_id, holder in others.items() if run_id != record.run_id]

@@ -55,6 +55,10 @@ class Drafts:
         else:
             self._rejected[chunk_id] = draft
 
+    def is_cut(self, chunk: Chunk, failure: Failure) -> bool:
+        """Whether what was written can be gone on with; half a JSON value cannot, it is asked for again."""
+        return failure.error_type is FailureClass.OUTPUT_CEILING and chunk.output_schema is None
+
     def keep(self, chunk_id: str, text: str) -> Beginning | None:
         """Keep what was written before a cut; None, and nothing is kept, when the rest may not be asked for."""
         before = self._beginnings.pop(chunk_id, Beginning())

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from orchestrator.engine.admission import Admission, Claims
 from orchestrator.engine.attempts import Attempts, Outcome
 from orchestrator.engine.brake import Brake
 from orchestrator.engine.clock import Clock
@@ -63,16 +64,12 @@ class Executor:
         clock: Clock,
         meter: ProgressMeter,
         on_finished: Callable[[], None],
+        claims: Claims,
     ) -> None:
         self._chunks = groups.known.chunks
         self._unfolding = Unfolding(groups, schedule=schedule, ledger=ledger, meter=meter)
-        self._schedule = schedule
-        self._ledger = ledger
-        self._journal = journal
-        self._budgets = budgets
-        self._measuring = measuring
-        self._clock = clock
-        self._meter = meter
+        self._schedule, self._ledger, self._journal, self._budgets = schedule, ledger, journal, budgets
+        self._measuring, self._meter, self._clock = measuring, meter, clock
         self._on_finished = on_finished
         self._mailbox, self._drafts = Mailbox(), Drafts()
         self._gate = Gate(bounds, budgets=budgets, journal=journal, mailbox=self._mailbox, clock=clock)
@@ -102,6 +99,9 @@ class Executor:
             on_ended=self._on_attempt_ended,
         )
         self._brake = Brake(bounds, most=schedule.max_concurrency, journal=journal, mailbox=self._mailbox, clock=clock)
+        self._admission = Admission(
+            schedule, self._mailbox, self._lookup, gate=self._gate, brake=self._brake, claims=claims, start=self._start
+        )
         self._unsettled = 0
         control.subscribe(lambda level: self._mailbox.post(partial(self._on_stop_asked, level)))
 
@@ -129,6 +129,7 @@ class Executor:
             raise
         finally:
             await self._settle()
+            self._admission.let_go_of_all()
         if self._store_error:
             raise self._store_error
         if self._schedule.done:
@@ -177,14 +178,7 @@ class Executor:
         while ready := self._schedule.take_ready():
             for node_id in ready:
                 self._go_on(node_id)
-        self._schedule.max_concurrency = self._brake.most
-        while (chunk_id := self._schedule.next_startable(self._gate.is_open)) is not None:
-            running = self._schedule.running_count
-            if not self._brake.admits(running=running) or not self._gate.admits(chunk_id, running=running):
-                return
-            self._start(self._schedule.start(self._gate.is_open))
-        if not self._unsettled and not self._lookup.pending:
-            self._gate.stop_if_stuck(self._schedule.waiting_lanes)
+        self._admission.admit(settled=not self._unsettled)
 
     def _go_on(self, node_id: str) -> None:
         """All that a node waited for is there."""
@@ -218,7 +212,6 @@ class Executor:
 
     def _start(self, chunk_id: str) -> None:
         chunk = self._chunks[chunk_id]
-        self._budgets.reserve(chunk_id)
         self._brake.started(chunk_id)
         self._unsettled += 1
         request = self._attempts.start(
@@ -228,12 +221,8 @@ class Executor:
             context=self._lookup.context,
             earlier=self._ledger.records[chunk_id].attempts,
         )
-        self._ledger.started(
-            chunk,
-            request,
-            fingerprint=self._lookup.fingerprint(chunk_id),
-            why=self._lookup.why(chunk_id),
-        )
+        fingerprint, why = self._lookup.fingerprint(chunk_id), self._lookup.why(chunk_id)
+        self._ledger.started(chunk, request, fingerprint=fingerprint, why=why)
 
     def _on_attempt_ended(self, request: Request, outcome: Outcome, elapsed_s: float) -> None:
         chunk_id = request.chunk_id
@@ -249,11 +238,13 @@ class Executor:
             self._measuring.answered(request, outcome, elapsed_s=elapsed_s)
         else:
             self._unsettled -= 1
+            self._admission.let_go(chunk_id)
             self._on_failure(chunk_id, outcome, end)
         self._gate.ended(chunk_id, outcome)
 
     def _on_stored(self, chunk_id: str) -> None:
         self._unsettled -= 1
+        self._admission.let_go(chunk_id)
         self._finish(chunk_id, "succeeded")
         self._lookup.answered(chunk_id)
 
@@ -266,9 +257,7 @@ class Executor:
         if self._unfolding.can_split(chunk_id, failure) and self._unfolding.split(chunk_id):
             return
         tries = self._attempts.of[chunk_id]
-        # Half a JSON value cannot be gone on with: what was asked for in a form is asked for again.
-        is_text = self._chunks[chunk_id].output_schema is None
-        if is_text and failure.error_type is FailureClass.OUTPUT_CEILING:
+        if self._drafts.is_cut(self._chunks[chunk_id], failure):
             beginning = self._drafts.keep(chunk_id, failure.partial_text)
             if beginning is not None:
                 tries.used -= 1
@@ -289,8 +278,7 @@ class Executor:
                 self._ledger.retry_scheduled(chunk_id, attempt=end.attempt, wait_s=wait_s)
                 tries.used -= free
                 tries.throttled_waits += free and held is None
-                self._schedule.rest(chunk_id)
-                self._mailbox.post_after(wait_s, partial(self._schedule.enqueue, chunk_id))
+                self._admission.again(chunk_id, wait_s=wait_s)
             case Pause(resets_at=resets_at):
                 tries.used -= 1
                 self._schedule.enqueue(chunk_id)

@@ -87,6 +87,14 @@ class Gate:
             self.stop("stopped", reached)
         return False
 
+    def reserve(self, chunk_id: str) -> None:
+        """Set aside what the chunk is expected to take."""
+        self._budgets.reserve(chunk_id)
+
+    def release(self, chunk_id: str) -> None:
+        """The chunk does not start after all: what was set aside for it is free again."""
+        self._budgets.release(chunk_id)
+
     def started(self, chunk_id: str, lane: Lane) -> str:
         """An attempt of the chunk starts. Returns the account that pays for it, empty for the usual login."""
         account = self._pauses.open_account(lane)

@@ -111,6 +111,31 @@ class Lookup:
         self.pending += 1
         self._journal.do(look_further, partial(self._answered, chunk_id, refusal))
 
+    def may_reuse(self, chunk_id: str) -> bool:
+        """Whether a stored answer may stand in for the chunk."""
+        return not self._rules.refusal(self._known.chunks[chunk_id])
+
+    def look_again(self, chunk_id: str, then: Callable[[bool], None]) -> None:
+        """Look once more for an answer of a chunk that had none; `then` is told whether there is one now.
+
+        After that the chunk is found.
+        """
+        chunk, own = self._known.chunks[chunk_id], self._ledger.records[chunk_id]
+        look = find_reusable(
+            chunk, fingerprint=self._fingerprints[chunk_id], own=own, refusal="", now_s=self._clock.epoch_s()
+        )
+        self.pending += 1
+        self._journal.do(look, lambda found: self._mailbox.post(partial(self._looked_again, chunk_id, then, found)))
+
+    def _looked_again(self, chunk_id: str, then: Callable[[bool], None], found: AnswerRecord | Rejected | None) -> None:
+        self.pending -= 1
+        has_answer = isinstance(found, AnswerRecord)
+        then(has_answer)
+        if has_answer:
+            self._ledger.reused(chunk_id, found, fingerprint=self._fingerprints[chunk_id])
+            self._on_found(chunk_id)
+            self.answered(chunk_id)
+
     def answered(self, chunk_id: str) -> None:
         """The chunk has a stored answer now: it serves those that waited for it."""
         flight = self._flights.pop(self._fingerprints[chunk_id], None)

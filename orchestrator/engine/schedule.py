@@ -198,6 +198,10 @@ class Schedule:
         entry = (-self._rank[chunk_id], node.order, self._queued, chunk_id)
         heapq.heappush(self._queues.setdefault(node.lane, []), entry)
 
+    def lane(self, chunk_id: str) -> tuple[str, ...]:
+        """The lane that the chunk queues in."""
+        return self._nodes[chunk_id].lane
+
     def rest(self, chunk_id: str) -> None:
         """The chunk waits for some time before it is queued again."""
         self._resting.add(chunk_id)

@@ -179,7 +179,7 @@ class RunSession:
             "login": self._login,
             "warnings": (
                 *warnings_of(estimate, self._workload, max_cost_usd=self._settings.max_cost_usd),
-                *warnings_of_others(self._with.store, self._record, runner=self._with.runner.kind),
+                *warnings_of_others(self._with, self._record, rules=self._settings.rules),
             ),
         }
         told["planning"] = self._workload.to_be_planned

@@ -43,6 +43,28 @@ class RunLock:
                 f"cannot lock the run in {self._path.parent}: {error.strerror}; it must be writable and have space"
             ) from error
 
+    def try_acquire(self) -> bool:
+        """Take the lock if nobody has it, without a wait; the folder has to be there. Raises `StoreError`."""
+        try:
+            self._fd = self._try_open()
+        except OSError as error:
+            raise StoreError(f"cannot lock {self._path}: {error}; the store's folder must be writable") from error
+        return self._fd is not None
+
+    def _try_open(self) -> int | None:
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(fd)
+            if isinstance(error, BlockingIOError):
+                return None
+            raise
+        if _same_file(self._path, fd):
+            return fd
+        os.close(fd)
+        return None
+
     def _open(self) -> int:
         """The locked file."""
         give_up_s = time.monotonic() + GLANCE_S

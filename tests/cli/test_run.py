@@ -441,13 +441,41 @@ def test_children_are_told_apart(folder: Path) -> None:
 
 def test_another_run_of_the_plan_is_told(folder: Path) -> None:
     """Who starts a plan that is going on is told so before anything is paid; a run that died is none."""
-    with start(folder, *SLOW, "-o", "one.md") as one:
+    with start(folder, "--runner", "simulated:latency_s=60", "--set", "topic=tests", "-o", "one.md") as one:
         read_until(one, "calls")
         run_id = run_id_of(folder)
         second = orchestrate("plan.yaml", *AT_ONCE, "--fresh", "-o", "two.md", cwd=folder)
         warning = f"another run of this plan is going on in this store (run {run_id}, process {one.pid} on "
         assert warning in second.stdout
+        assert "answers may be paid twice; wait for it" in second.stdout
         one.kill()
         one.wait(timeout=60)
     alone = orchestrate("plan.yaml", *AT_ONCE, "--fresh", "-o", "two.md", cwd=folder)
     assert "another run" not in alone.stdout
+
+
+def test_two_runs_of_one_plan_pay_once(folder: Path) -> None:
+    """What one process is asking the other waits for; both end with the same result."""
+    json_progress = ("--progress", "json")
+    with (
+        start(folder, *SLOW, *json_progress, "-o", "one.md") as one,
+        start(folder, *SLOW, *json_progress, "-o", "two.md") as two,
+    ):
+        told = events_of(read_until(one, None)) + events_of(read_until(two, None))
+        assert (one.wait(timeout=60), two.wait(timeout=60)) == (0, 0)
+    kinds = [event["type"] for event in told]
+    assert (kinds.count("chunk_started"), kinds.count("chunk_succeeded"), kinds.count("chunk_reused")) == (3, 3, 3)
+    assert (folder / "one.md").read_bytes() == (folder / "two.md").read_bytes()
+
+
+def test_a_process_that_dies_leaves_its_chunk_to_the_other(folder: Path) -> None:
+    """Its claim ends with it."""
+    with start(folder, "--runner", "simulated:latency_s=60", "--set", "topic=tests", "--store", "s.db") as one:
+        read_until(one, "calls")
+        wait_for_start(folder, "outline", store="s.db")
+        with start(folder, *SLOW, "--store", "s.db", "-o", "two.md") as two:
+            assert "what it is asking is waited for" in read_until(two, "another run")
+            one.kill()
+            one.wait(timeout=60)
+            assert "[3/3]" in read_until(two, None)
+            assert two.wait(timeout=60) == 0

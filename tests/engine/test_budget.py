@@ -107,6 +107,17 @@ def test_a_failure_that_cost_nothing_teaches_nothing() -> None:
     assert budget.reserved > 1.0
 
 
+def test_a_start_that_was_given_back_teaches_nothing() -> None:
+    """Its money is free again, and what it might have cost is as unknown as before."""
+    budget = Budget(limit=1.0, expected={f"part[{at}]": Expected(0.4, 0.1, 0.6) for at in range(1, 4)})
+    budget.reserve("part[1]")
+    assert not budget.may_start("part[2]")
+    budget.release("part[1]")
+    assert (budget.spent, budget.reserved) == (0.0, 0.0)
+    budget.reserve("part[2]")
+    assert not budget.may_start("part[3]")
+
+
 def test_a_small_limit_lets_the_first_of_a_kind_go_alone() -> None:
     """Where the high estimate is beyond a quarter of the limit one of each kind is measured before its siblings start;
     kinds that were measured in earlier runs need not be.

@@ -395,7 +395,7 @@ def test_a_usage_limit_pauses_the_run_and_one_call_goes_first(tmp_path: Path) ->
     async def scene() -> None:
         limit = Failure(error_type=FailureClass.USAGE_LIMIT, message="limit reached", resets_at=time.time() + 1.0)
         plan = plan_of(chunk("a"), chunk("b"), chunk("c"), max_attempts=1)
-        runner = SimulatedRunner(latency_s=0, answers={"a": "A"}, failures={"a": [limit], "b": [limit], "c": [limit]})
+        runner = SimulatedRunner(latency_s=0.2, answers={"a": "A"}, failures={"a": [limit], "b": [limit], "c": [limit]})
         story = await play(plan, tmp_path, runner=runner)
         assert story.result.status == "complete"
         kinds = [event.type for event in story.events]

@@ -282,3 +282,16 @@ def test_who_has_stored_nothing_yet_is_not_told_to_resume(tmp_path: Path) -> Non
         assert str(error).endswith("free space there, then resume the run")
     finally:
         thread.close()
+
+
+def test_a_lock_that_is_only_tried_waits_for_nobody(tmp_path: Path) -> None:
+    """It is taken or it is not; after a release the next may have it, and nothing is left of it."""
+    store = open_store(tmp_path / "store.db", create=True)
+    with store.lock("r1"):
+        one, two = store.lock("f1"), store.lock("f1")
+        assert one.try_acquire()
+        assert not two.try_acquire()
+        one.release()
+        assert two.try_acquire()
+        two.release()
+    assert list(store.path.with_name(store.path.name + ".locks").iterdir()) == []

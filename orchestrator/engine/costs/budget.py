@@ -126,6 +126,10 @@ class Budget:
         """An attempt of the chunk starts."""
         self._in_flight[chunk_id] = self._flight(chunk_id)
 
+    def release(self, chunk_id: str) -> None:
+        """The attempt does not start after all."""
+        self._in_flight.pop(chunk_id, None)
+
     def settle(self, chunk_id: str, *, amount: float | None, answered: bool = True) -> float:
         """The attempt is over. Returns the charge: for an attempt that told nothing (None) what it was likely to take.
 

@@ -34,6 +34,11 @@ class Budgets:
         self._money.reserve(chunk_id)
         self._tokens.reserve(chunk_id)
 
+    def release(self, chunk_id: str) -> None:
+        """The attempt does not start after all."""
+        self._money.release(chunk_id)
+        self._tokens.release(chunk_id)
+
     def settle(self, chunk_id: str, outcome: Reply | Failure) -> float:
         """The attempt is over. Returns its charge in US dollars."""
         answered = isinstance(outcome, Reply)
