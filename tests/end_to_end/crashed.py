@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orchestrator.events import TRANSIENT
 from tests.cli.command import environment
 from tests.cli.forked import Forge
 from tests.equipment.disk_steps import CALLS, STEPS, TROUBLE
 
-SIMULATED = ("--runner", "simulated:latency_s=0", "--progress", "json")
+SIMULATED = ("--runner", "simulated:latency_s=0")
 TERMINAL = {"chunk_succeeded", "chunk_reused", "chunk_failed", "chunk_skipped", "chunk_cancelled"}
 STORE = Path(".orchestrate", "store.db")
 
@@ -43,8 +45,9 @@ class Ended:
 class Place:
     """A folder with a plan in `plan.yaml`, at one path however often it is put back to another state."""
 
-    def __init__(self, forge: Forge, folder: Path, plan: str) -> None:
+    def __init__(self, forge: Forge, folder: Path, plan: str, *, more: Mapping[str, str] | None = None) -> None:
         self.folder = folder
+        self._more = dict(more or {})
         self._forge = forge
         self._beside = folder.with_name(f"{folder.name}.notes")
         self._beside.mkdir()
@@ -57,20 +60,20 @@ class Place:
         calls, steps = self._beside / "calls", self._beside / "steps"
         for old in (calls, steps):
             old.unlink(missing_ok=True)
-        env = environment(self.folder, **{TROUBLE: trouble, CALLS: str(calls), STEPS: str(steps)})
+        env = environment(self.folder, **{TROUBLE: trouble, CALLS: str(calls), STEPS: str(steps)}, **self._more)
         done = self._forge.run(words, cwd=self.folder, env=env, stdin="")
         asked = calls.read_text().split() if calls.exists() else []
         self.steps = steps.read_text().splitlines() if steps.exists() else []
         return Ended(done.returncode, done.stdout, done.stderr, asked)
 
-    def begin(self, *, trouble: str = "") -> Ended:
+    def begin(self, *, trouble: str = "", runner: Sequence[str] = SIMULATED) -> Ended:
         """`orchestrate plan.yaml`."""
-        return self.run("plan.yaml", *SIMULATED, trouble=trouble)
+        return self.run("plan.yaml", *runner, "--progress", "json", trouble=trouble)
 
-    def go_on(self) -> Ended:
+    def go_on(self, *, runner: Sequence[str] = SIMULATED) -> Ended:
         """`resume last`, or the plan itself when no run was begun."""
         if self.run_id is None:
-            return self.begin()
+            return self.begin(runner=runner)
         return self.run("resume", "last", "--progress", "json")
 
     def keep(self, name: str) -> Path:
@@ -127,14 +130,15 @@ class Place:
     def check_events(self, ended: Ended) -> None:
         """The numbers have no gap, each chunk has one end, and the store has what was told."""
         events = ended.events
-        assert [event["seq"] for event in events] == list(range(events[0]["seq"], events[0]["seq"] + len(events)))
-        assert events[-1]["type"] == "run_finished"
+        numbers = [event["seq"] for event in events]
+        assert numbers == list(range(numbers[0], numbers[0] + len(numbers))), "an event's number is missing"
+        assert events[-1]["type"] == "run_finished", "the end was not told"
         (known,) = [event["chunk_ids"] for event in events if event["type"] in ("run_started", "run_resumed")]
-        assert Counter(ended.ids(*TERMINAL)) == Counter(known)
+        assert Counter(ended.ids(*TERMINAL)) == Counter(known), "a chunk has no end, or two"
         stored = [json.loads(row[0]) for row in self.query("SELECT event FROM events ORDER BY run_id, seq")]
-        assert [event for event in events if event["type"] != "run_progressed"] == [
-            event for event in stored if event["run_id"] == events[0]["run_id"] and event["seq"] >= events[0]["seq"]
-        ]
+        assert [event for event in events if event["type"] not in TRANSIENT] == [
+            event for event in stored if event["run_id"] == events[0]["run_id"] and event["seq"] >= numbers[0]
+        ], "what was told and what is stored differ"
 
 
 @contextmanager
@@ -154,3 +158,39 @@ def has_tables(connection: sqlite3.Connection) -> bool:
 def forge() -> Forge:
     """Forks commands whose disk steps are watched."""
     return Forge("tests.equipment.disk_steps")
+
+
+def digest_of_files(copy: Path) -> str:
+    """What stands outside the store."""
+    digest = hashlib.sha256()
+    for path in sorted(copy.rglob("*")):
+        if not path.name.startswith("store.db"):
+            digest.update(str(path.relative_to(copy)).encode() + (path.read_bytes() if path.is_file() else b""))
+    return digest.hexdigest()
+
+
+def digest_of_store(copy: Path, scratch: Path) -> str:
+    """What the store says once SQLite has put it right, as it does for whoever opens it next."""
+    shutil.rmtree(scratch, ignore_errors=True)
+    (scratch / STORE).parent.mkdir(parents=True)
+    for path in copy.glob(f"{STORE}*"):
+        if path.is_file():
+            shutil.copy(path, scratch / STORE.parent)
+    with opened(scratch) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)], copy.name
+        return "".join(connection.iterdump()) if has_tables(connection) else ""
+
+
+def watched(place: Place, copies: Path, *, how: str = "copy") -> list[Path]:
+    """Run the plan and return what a kill leaves before each step and within each write, in order."""
+    copies.mkdir()
+    place.begin(trouble=f"{how}:{copies}")
+    return sorted(copies.iterdir())
+
+
+def differing(copies: list[Path], scratch: Path) -> list[Path]:
+    """One of all copies that come to the same, in order: the last, most often with a journal that is to be rolled back.
+
+    Each of them has a store that is sound, or none.
+    """
+    return sorted({(digest_of_files(copy), digest_of_store(copy, scratch)): copy for copy in copies}.values())

@@ -34,7 +34,7 @@ TROUBLE = "DISK_TROUBLE"
 `EIO:7`     the seventh step fails
 `ENOSPC:7`  whatever takes space fails from there on
 `copy:DIR`  the folder is copied to DIR/00007 before the seventh step, and to DIR/00007.torn in the middle of a write:
-            what a kill there leaves
+            what a kill there leaves (writes of SQLite, which come by the hundred, are halved for `copy-all:DIR` alone)
 
 Instead of a number, `EIO:rename .out.md` means the first step whose line in `STEPS_FILE` begins so.
 """
@@ -44,6 +44,9 @@ CALLS = "CALLS_FILE"
 
 STEPS = "STEPS_FILE"
 """The variable with the file to which each step goes, a line each; left out, they are only counted."""
+
+PID = "PID_FILE"
+"""The variable with a file that gets the id of the process that is the command; may be left out."""
 
 FAILS = "fails"
 """A chunk whose id begins so is refused by the simulated runner."""
@@ -63,7 +66,7 @@ class Disk:
     def __init__(self, folder: Path, *, trouble: str, log: str) -> None:
         self._folder = folder
         self._how, _, number = trouble.partition(":")
-        self._copies = Path(number) if self._how == "copy" else None
+        self._copies = Path(number) if self._how in ("copy", "copy-all") else None
         self._at = int(number) if number.isdecimal() else 0
         self._begins = "" if number.isdecimal() or self._copies else number
         self._log = _open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600) if log else -1
@@ -218,7 +221,7 @@ class Disk:
                 "write",
                 "sqlite",
                 lambda _: real(descriptor, content, length, place),
-                half=lambda: real(descriptor, content, length // 2, place),
+                half=None if self._how == "copy" else lambda: real(descriptor, content, length // 2, place),
             )
 
         put("open", integer, text, integer, integer, make=open_)
@@ -283,6 +286,8 @@ def note_calls(path: str) -> None:
 if __name__ == "__main__":
     forked.prepare()
     forked.serve(socket.socket(fileno=int(sys.argv[1])))
+    if PID in os.environ:
+        Path(os.environ[PID]).write_text(str(os.getpid()))
     note_calls(os.environ[CALLS])
     Disk(Path.cwd(), trouble=os.environ.get(TROUBLE, ""), log=os.environ.get(STEPS, "")).watch()
     forked.run_command()
