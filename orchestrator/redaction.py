@@ -37,9 +37,14 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
         rf"\1\2{REDACTED}",
     ),
     (re.compile(r"\b(bearer|basic)(\s+)(?=[^\s\"']*\d)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE), rf"\1\2{REDACTED}"),
-    (re.compile(r"\bsk-ant-[A-Za-z0-9_-]+"), REDACTED),
+    (re.compile(r"\bsk-ant-[A-Za-z0-9_-]+|\bsk-(?=[\w-]{0,200}\d)[\w-]{20,}"), REDACTED),
+    (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bgh[pousr]_\w{20,}|\bgithub_pat_\w{20,}"), REDACTED),
+    (re.compile(r"\bAIza[\w-]{35}|\bxox[abeprs]-[\w-]{10,}|\bya29\.[\w.-]{20,}"), REDACTED),
+    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), REDACTED),
+    (re.compile(r"(-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----)[A-Za-z0-9+/=\s\\]+"), rf"\1{REDACTED}"),
 )
-"""What a secret looks like wherever it came from. The digit keeps "bearer authentication" a phrase."""
+"""What a secret looks like wherever it came from: logins in URLs, headers, keys of services that a message may
+speak of, JSON web tokens, private keys. The digit keeps "bearer authentication" a phrase."""
 
 
 class Redactor:

@@ -143,4 +143,6 @@ def _make_folder(path: Path) -> None:
     ignore = folder / ".gitignore"
     # A process may have been killed between the two: the folder that only we make is seen to until it has a store.
     if is_new or (folder.name == OWN_FOLDER and not path.exists()):
-        ignore.write_text("*\n")
+        descriptor = os.open(ignore, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write("*\n")

@@ -31,8 +31,10 @@ class Folder:
     binary: Path
     home: Path
 
-    def try_calls(self, *tools: Call, **settings: Any) -> Reply | Failure:
-        self.api.when("Look.", *[calls(each, says="I will look. ") for each in tools], answer("Seen."))
+    def try_calls(self, *tools: Call, in_one: bool = False, **settings: Any) -> Reply | Failure:
+        """One call a turn, or all of them in one."""
+        turns = [tools] if in_one else [(each,) for each in tools]
+        self.api.when("Look.", *[calls(*each, says="I will look. ") for each in turns], answer("Seen."))
         environment = {**cli_environment(self.api, self.home), "TMPDIR": str(self.home.parent)}
         given = {"tools": TOOLS, "workdir": self.path, "timeout_s": 60.0, **settings}
         return attempt(self.binary, environment, prompt="Look.", **given)
@@ -128,6 +130,33 @@ def test_searches_follow_no_link_and_leave_keys_out(folder: Folder) -> None:
     assert "INSIDE-DEEP" in folder.seen
     for hidden in ("CANARY-", "secret.txt", "id_rsa", "server.key", "store.db"):
         assert hidden not in folder.seen
+
+
+def test_patterns_that_lead_out_find_nothing(folder: Folder) -> None:
+    """Whatever a pattern or a file filter says, and though it looks like an option of the program that searches."""
+    outside = folder.outside
+    patterns = (
+        f"{outside}/**", "../outside/*", "sub/../../outside/*", "linked/*", "linked/**/*", "{../outside,sub}/*",
+        "~/*", "[.][.]/outside/*", "../**/secret.txt", "*/../../outside/*",
+    )  # fmt: skip
+    searches = (
+        {"pattern": "CANARY", "glob": "../outside/*"},
+        {"pattern": "CANARY", "glob": f"{outside}/**"},
+        {"pattern": "CANARY", "glob": "{../outside,.}/*"},
+        {"pattern": "CANARY", "path": ".", "glob": "linked/*"},
+        {"pattern": "--follow", "path": "."},
+        {"pattern": f"-f{outside}/secret.txt"},
+        {"pattern": "--pre=cat", "glob": "link*"},
+        {"pattern": "CANARY", "type": "txt", "path": "sub/../linked"},
+        {"pattern": "CANARY", "glob": f"--file={outside}/secret.txt"},
+    )
+    tried = [*(("Glob", {"pattern": each}) for each in patterns), *(grep(**each) for each in searches)]
+    outcome = folder.try_calls(*tried, in_one=True)
+    assert isinstance(outcome, Failure), outcome
+    assert outcome.error_type is FailureClass.TOOL_DENIED
+    shown = [result.text for result in folder.api.requests[-1].tool_results]
+    assert len(shown) == len(tried)
+    assert [text for text in shown if "CANARY-" in text or "secret.txt" in text] == []
 
 
 def test_a_device_is_not_read(folder: Folder) -> None:

@@ -118,14 +118,15 @@ def test_no_prompt_and_no_key_shows_in_ps_and_all_files_are_private(
         (private,) = temporary.glob("orchestrate-*")
         modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (private, *private.iterdir())}
         store = folder / ".orchestrate"
-        modes |= {path.name: stat.S_IMODE(path.stat().st_mode) for path in (store, store / "store.db")}
+        found = {path: path.stat().st_mode for path in (store, *store.rglob("*"))}
+        kept = {path: (0o700 if stat.S_ISDIR(mode) else 0o600, stat.S_IMODE(mode)) for path, mode in found.items()}
         contexts = [path.read_text() for path in private.glob("context-*")]
         process.terminate()
     assert any(b"--system-prompt-file" in line for line in lines)
     assert [line for line in lines if b"WORDS" in line or b"CANARY" in line] == []
     assert "WORDS-context" in contexts[0]
     context = next(name for name in modes if name.startswith("context-"))
-    assert modes == {
-        private.name: 0o700, "empty": 0o700, context: 0o600, ".orchestrate": 0o700, "store.db": 0o600,
-    }  # fmt: skip
+    assert modes == {private.name: 0o700, "empty": 0o700, context: 0o600}
+    assert {path.name for path in kept} >= {".orchestrate", ".gitignore", "store.db", "store.db.locks"}
+    assert {path.name: oct(mode) for path, (wanted, mode) in kept.items() if mode != wanted} == {}
     assert list(temporary.glob("orchestrate-*")) == []

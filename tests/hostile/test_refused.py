@@ -10,6 +10,12 @@ from tests.hostile.house import House
 from tests.hostile.refused import REFUSED
 
 
+@pytest.fixture(scope="module")
+def one_house(tmp_path_factory: pytest.TempPathFactory) -> House:
+    """One for all: each plan leaves it as it was, and says so."""
+    return House(tmp_path_factory.mktemp("house"))
+
+
 def test_there_are_enough_of_them(tmp_path: Path) -> None:
     """At least 60 plans and 30 canaries."""
     assert len(REFUSED) >= 60
@@ -17,10 +23,11 @@ def test_there_are_enough_of_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_refused_with_a_reason_and_nothing_starts(name: str, tmp_path: Path) -> None:
+def test_refused_with_a_reason_and_nothing_starts(name: str, one_house: House) -> None:
     """Exit 2, the reason on stderr, no start of the CLI, no other program, no store, and no canary anywhere."""
     plan, reason = REFUSED[name]
-    house = House(tmp_path)
+    house = one_house
+    house.told.clear()
     (house.work / "plan.yaml").write_bytes(plan if isinstance(plan, bytes) else plan.encode("utf-8", "surrogatepass"))
     for words in (["check", "plan.yaml"], ["run", "plan.yaml", "--allow-tools", "Read,Grep,Glob", "--yes"]):
         assert house.run(*words, claude=Path("/nowhere/claude")) == 2

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,25 @@ def test_folder_and_file_are_for_the_owner_alone(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "new" / "store.db").stat().st_mode) == 0o600
     assert (tmp_path / "new" / ".gitignore").read_text() == "*\n"
     assert not (tmp_path / ".gitignore").exists()
+
+
+def test_files_that_come_later_are_for_the_owner_alone(tmp_path: Path) -> None:
+    """The journal of a write under way and the lock of a run too, whatever the umask."""
+    before = os.umask(0)
+    try:
+        store = open_store(tmp_path / "new" / "store.db", create=True)
+        with store.lock("r1"), closing(sqlite3.connect(store.path, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("PRAGMA user_version = 1")
+            paths = {path.relative_to(tmp_path / "new").as_posix(): path for path in (tmp_path / "new").rglob("*")}
+            modes = {name: stat.S_IMODE(path.stat().st_mode) for name, path in paths.items()}
+            connection.execute("ROLLBACK")
+    finally:
+        os.umask(before)
+    assert modes == {
+        ".gitignore": 0o600, "store.db": 0o600, "store.db-journal": 0o600, "store.db.locks": 0o700,
+        "store.db.locks/r1.lock": 0o600,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("content", [b"not a database, just text that is long enough to be one" * 100, b"SQLite"])
