@@ -25,12 +25,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tests.cli.forked import Forge
-from tests.end_to_end.crashed import Ended, Place, differing, forge, watched
+from tests.end_to_end.crashed import Ended, Place, check_fault, differing, forge, watched
 from tests.end_to_end.processes import wait_until_gone
 from tests.equipment.disk_steps import PID
 from tests.equipment.fake_claude import HELP
 
 CONCURRENCY = 4
+FAULTY_CHUNKS = 3
 LEFT_WITHIN_S = 2.0
 CALL_S = 0.03
 """What a call of the stand-in takes."""
@@ -174,6 +175,30 @@ def enumerated_kills(forging: Forge, base: Path, *, chunks: int, points: int | N
     return tally
 
 
+def faults(forging: Forge, base: Path) -> tuple[Counter[tuple[str, int]], list[str]]:
+    """A run in which the n-th step fails, for every n, then one in which nothing does. Counts the exit codes."""
+    place = Place(forging, base / "faults", plan(FAULTY_CHUNKS))
+    place.begin()
+    earlier = place.files
+    changed = place.folder / "plan.yaml"
+    changed.write_text(changed.read_text().replace("Write %%c1", "Write again %%c1"))
+    start = place.keep("changed")
+    place.begin()
+    expected, steps = place.files, len(place.steps)
+    codes: Counter[tuple[str, int]] = Counter()
+    wrong: list[str] = []
+    for fault in ("EIO", "ENOSPC", "EROFS"):
+        for number in range(1, steps + 1):
+            place.put_back(start)
+            try:
+                trouble = f"{fault}:{number}"
+                codes[fault, check_fault(place, trouble=trouble, expected=expected, earlier=earlier).code] += 1
+            except AssertionError as error:
+                wrong.append(f"{fault} at step {number}: {error}")
+            show(f"{fault} {number} of {steps}")
+    return codes, wrong
+
+
 def show(text: str) -> None:
     """How far it is, on a terminal."""
     if sys.stderr.isatty():
@@ -188,24 +213,29 @@ def row(name: str, tally: Tally) -> str:
 
 
 def main() -> int:
-    """Both kinds of kill, and their table."""
+    """Kills, or faults."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200, help="random kills, each followed by a resume")
     parser.add_argument("--points", default="all", help="of the states between two steps: all, or about so many")
     parser.add_argument("--chunks", type=int, default=50, help="of the plan")
     parser.add_argument("--seed", type=int, default=1, help="of the random moments")
+    parser.add_argument("--faults", action="store_true", help="no kills: a disk that fails at every step, or is full")
     options = parser.parse_args()
-    points = None if options.points == "all" else int(options.points)
     forging = forge()
     try:
         with tempfile.TemporaryDirectory(prefix="chaos-") as name:
-            base, chunks = Path(name).resolve(), options.chunks
-            by_chance = random_kills(forging, base, chunks=chunks, kills=options.kills, seed=options.seed)
-            at_steps = enumerated_kills(forging, base, chunks=chunks, points=points)
+            return tell_faults(forging, Path(name)) if options.faults else tell_kills(forging, Path(name), options)
     finally:
         forging.close()
-    print(f"{datetime.date.today()} · {platform.machine()}, {os.cpu_count()} cores, {platform.system()}", end=" · ")
-    print(f"Python {platform.python_version()}, {options.chunks} chunks, seed {options.seed}\n")
+
+
+def tell_kills(forging: Forge, folder: Path, options: argparse.Namespace) -> int:
+    """Both kinds of kill, and their table. Returns the exit code."""
+    points = None if options.points == "all" else int(options.points)
+    base, chunks = folder.resolve(), options.chunks
+    by_chance = random_kills(forging, base, chunks=chunks, kills=options.kills, seed=options.seed)
+    at_steps = enumerated_kills(forging, base, chunks=chunks, points=points)
+    print(f"{machine()}, {chunks} chunks, seed {options.seed}\n")
     print("| killed | kills | gone on | finished chunks asked again | answers lost | twice ", end="")
     print(f"| processes left after {LEFT_WITHIN_S:g} s | same result |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|")
@@ -214,6 +244,25 @@ def main() -> int:
     for wrong in (*by_chance.wrong, *at_steps.wrong):
         print(f"\n{wrong}")
     return 0 if by_chance.good and at_steps.good else 1
+
+
+def tell_faults(forging: Forge, folder: Path) -> int:
+    """Every fault, and its table. Returns the exit code."""
+    codes, wrong = faults(forging, folder.resolve())
+    print(f"{machine()}, {FAULTY_CHUNKS} chunks\n")
+    print("| fault | runs | exit code 0 | exit code 3 |\n|---|---:|---:|---:|")
+    for fault in ("EIO", "ENOSPC", "EROFS"):
+        ended = [codes[fault, code] for code in (0, 3)]
+        print(f"| {fault} | {' | '.join(f'{figure:,}' for figure in (sum(ended), *ended))} |")
+    for each in wrong:
+        print(f"\n{each}")
+    return 1 if wrong else 0
+
+
+def machine() -> str:
+    """Where and when."""
+    where = f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}"
+    return f"{datetime.date.today()} · {where} · Python {platform.python_version()}"
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from collections.abc import Callable
@@ -198,9 +199,13 @@ def _copy(path: Path, copy: Path) -> None:
         finally:
             os.close(descriptor)
         unfinished.replace(copy)
-    except OSError as error:
+    except (OSError, sqlite3.Error) as error:
+        # Half a copy would take up what space is left.
+        with contextlib.suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+        why = error.strerror if isinstance(error, OSError) else str(error)
         raise StoreError(
-            f"the store {path} is of an earlier format, and no copy of it can be made at {copy}: {error.strerror}; "
+            f"the store {path} is of an earlier format, and no copy of it can be made at {copy}: {why}; "
             "free space there, or name another file with --store"
         ) from error
 

@@ -479,3 +479,17 @@ def test_a_process_that_dies_leaves_its_chunk_to_the_other(folder: Path) -> None
             one.wait(timeout=60)
             assert "[3/3]" in read_until(two, None)
             assert two.wait(timeout=60) == 0
+
+
+def test_the_second_process_on_a_run_is_told_who_has_it(folder: Path) -> None:
+    """While a run goes on, resuming it ends with 3 and names the process; nothing of the run changes."""
+    env = environment(folder)
+    words = command("plan.yaml", *SLOW, "--progress", "json")
+    with subprocess.Popen(words, cwd=folder, env=env, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        run_id = json.loads(first.stdout.readline())["run_id"]
+        second = orchestrate("resume", run_id, cwd=folder)
+        assert second.returncode == 3
+        assert f"run {run_id} is held by process {first.pid} on " in second.stderr
+        assert [json.loads(line)["type"] for line in first.stdout][-1] == "run_finished"
+    assert first.returncode == 0

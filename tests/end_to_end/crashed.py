@@ -194,3 +194,25 @@ def differing(copies: list[Path], scratch: Path) -> list[Path]:
     Each of them has a store that is sound, or none.
     """
     return sorted({(digest_of_files(copy), digest_of_store(copy, scratch)): copy for copy in copies}.values())
+
+
+def check_fault(place: Place, *, trouble: str, expected: dict[str, bytes], earlier: dict[str, bytes]) -> Ended:
+    """Run with the fault and then without it."""
+    ended = place.begin(trouble=trouble)
+    said = (trouble, ended.code, ended.stderr)
+    assert ended.code in (0, 3), said
+    assert "Traceback" not in ended.stderr, said
+    assert "Traceback" not in ended.stdout, said
+    assert (ended.code == 0) == (not ended.stderr), said
+    assert len(ended.stderr.strip().splitlines()) <= 4, said
+    stored = place.answers()
+    assert set(ended.ids("chunk_succeeded")) <= stored.keys(), said
+    if ended.code == 0:
+        assert place.files["out.md"] == expected["out.md"], said
+    else:
+        assert place.files["out.md"] in (expected["out.md"], earlier["out.md"]), said
+        again = place.begin()
+        place.check_whole(before={}, ended=again, expected=expected)
+        asked = [chunk for chunk in again.calls if chunk in ended.ids("chunk_succeeded")]
+        assert not asked, (*said, asked)
+    return ended

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.forked import Forge
-from tests.end_to_end.crashed import Ended, Place, forge
+from tests.end_to_end.crashed import Place, check_fault, forge
 from tests.end_to_end.test_crash_points import TEXT_PLAN
 
 EIO = {
@@ -32,40 +32,15 @@ EIO = {
 ENOSPC = {"make 20": 3, "write sqlite": 3, "write out.partial.md": 3, "make .out.md.": 3, "make .out.md.map": 3}
 """From which step on the disk is full."""
 
+EROFS = {"make 20": 3, "make store.db-journal": 3, "make out.partial.md": 3, "make .out.md.": 3}
+"""From which step on it is read-only."""
+
 
 @pytest.fixture(scope="module")
 def forging() -> Iterator[Forge]:
     made = forge()
     yield made
     made.close()
-
-
-def edit(place: Place) -> None:
-    """Change the plan, so that three of four chunks are to be asked."""
-    plan = place.folder / "plan.yaml"
-    plan.write_text(plan.read_text().replace("Two", "Deux").replace("Three", "Trois"))
-
-
-def check_fault(place: Place, *, trouble: str, expected: dict[str, bytes], earlier: dict[str, bytes]) -> Ended:
-    """Run with the fault and then without it."""
-    ended = place.begin(trouble=trouble)
-    said = (trouble, ended.code, ended.stderr)
-    assert ended.code in (0, 3), said
-    assert "Traceback" not in ended.stderr, said
-    assert "Traceback" not in ended.stdout, said
-    assert (ended.code == 0) == (not ended.stderr), said
-    assert len(ended.stderr.strip().splitlines()) <= 4, said
-    stored = place.answers()
-    assert set(ended.ids("chunk_succeeded")) <= stored.keys(), said
-    if ended.code == 0:
-        assert place.files["out.md"] == expected["out.md"], said
-    else:
-        assert place.files["out.md"] in (expected["out.md"], earlier["out.md"]), said
-        again = place.begin()
-        place.check_whole(before={}, ended=again, expected=expected)
-        asked = [chunk for chunk in again.calls if chunk in ended.ids("chunk_succeeded")]
-        assert not asked, (*said, asked)
-    return ended
 
 
 def test_a_disk_that_fails_or_is_full(forging: Forge, tmp_path: Path) -> None:
@@ -75,11 +50,12 @@ def test_a_disk_that_fails_or_is_full(forging: Forge, tmp_path: Path) -> None:
     place = Place(forging, tmp_path / "work", TEXT_PLAN)
     assert place.begin().code == 0
     earlier = place.files
-    edit(place)
+    plan = place.folder / "plan.yaml"
+    plan.write_text(plan.read_text().replace("Two", "Deux").replace("Three", "Trois"))
     start = place.keep("edited")
     assert place.begin().code == 0
     expected = place.files
-    for fault, steps in (("EIO", EIO), ("ENOSPC", ENOSPC)):
+    for fault, steps in (("EIO", EIO), ("ENOSPC", ENOSPC), ("EROFS", EROFS)):
         for step, code in steps.items():
             place.put_back(start)
             trouble = f"{fault}:{step}"

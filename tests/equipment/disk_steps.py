@@ -33,6 +33,7 @@ TROUBLE = "DISK_TROUBLE"
 `torn:7`    it is killed with half of the seventh step done, if that is a write, else before it
 `EIO:7`     the seventh step fails
 `ENOSPC:7`  whatever takes space fails from there on
+`EROFS:7`   all but syncing fails from there on, as on a disk that has become read-only
 `copy:DIR`  the folder is copied to DIR/00007 before the seventh step, and to DIR/00007.torn in the middle of a write:
             what a kill there leaves (writes of SQLite, which come by the hundred, are halved for `copy-all:DIR` alone)
 
@@ -96,6 +97,8 @@ class Disk:
                 raise OSError(errno.EIO, os.strerror(errno.EIO), what)
             if self._how == "ENOSPC" and self._count >= self._at > 0 and kind in _TAKES_SPACE:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), what)
+            if self._how == "EROFS" and self._count >= self._at > 0 and kind != "sync":
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS), what)
             done = 0
             if self._copies is not None:
                 copy = self._copies / f"{self._count:05}"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import queue
+import socket
 import sqlite3
 import stat
 import subprocess
@@ -255,6 +257,24 @@ def test_a_run_is_held_by_one_process_until_it_dies(tmp_path: Path) -> None:
     with store.lock("r1"):
         assert store.is_held("r1")
     assert not store.is_held("r1")
+
+
+def test_a_lock_file_left_behind_holds_nobody_off(tmp_path: Path) -> None:
+    """Its holder died and its process id was given to another process, which is alive: the lock is free all the same.
+
+    Whoever takes a lock clears away those of the dead, and leaves those of the living.
+    """
+    store = open_store(tmp_path / "store.db", create=True)
+    locks = tmp_path / "store.db.locks"
+    locks.mkdir()
+    left = json.dumps({"pid": os.getppid(), "host": socket.gethostname()})
+    for run_id in ("r1", "r2"):
+        (locks / f"{run_id}.lock").write_text(left)
+    assert not store.is_held("r1")
+    with store.lock("r3"), store.lock("r1"):
+        assert sorted(path.name for path in locks.iterdir()) == ["r1.lock", "r3.lock"]
+        assert json.loads((locks / "r1.lock").read_text())["pid"] == os.getpid()
+    assert list(locks.iterdir()) == []
 
 
 def _start_holder(path: Path) -> subprocess.Popen[str]:
