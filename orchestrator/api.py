@@ -37,6 +37,7 @@ from orchestrator.plan.loading import OnLoading
 from orchestrator.plan.model import Plan
 from orchestrator.planning import PlanningResult, left_of, make_plan, reopen
 from orchestrator.recalling import Writer as Writer
+from orchestrator.recalling import recall_group as recall_group
 from orchestrator.recalling import recall_result as recall_result
 from orchestrator.recalling import recall_seams as recall_seams
 from orchestrator.recalling import recall_writers as recall_writers

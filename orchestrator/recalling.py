@@ -20,6 +20,14 @@ def recall_result(run_id: str = "last", *, store: Path | str | None = None) -> s
     return stitched.text if stitched else None
 
 
+def recall_group(run_id: str, name: str, *, store: Path | str | None = None) -> str | None:
+    """The answers of the `for_each` chunk `name` of a run, joined as a prompt shows them; None for no such group.
+
+    Raises `UnknownRunError` and `StoreError`.
+    """
+    return recall.recall_group(open_store(Path(store or DEFAULT_STORE)), run_id, name)
+
+
 def recall_seams(run_id: str = "last", *, store: Path | str | None = None) -> recall.SeamWork | None:
     """What changed where the answers of a run meet. Raises what `recall_result` raises; `UsageError` without seams."""
     return recall.recall_seams(open_store(Path(store or DEFAULT_STORE)), run_id)

@@ -152,7 +152,9 @@ def status(run: LastRunArgument = "last", store: StoreOption = None, json: JsonO
 )
 def show(
     run: RunArgument,
-    chunk: str | None = typer.Argument(None, metavar="[CHUNK]", help="A chunk id; the whole result when left out."),
+    chunk: str | None = typer.Argument(
+        None, metavar="[CHUNK]", help="A chunk or for_each id; without it the whole result."
+    ),
     seams: bool = typer.Option(False, "--seams", help="Show as a diff what changed where answers meet, by rule."),
     at: int | None = typer.Option(None, "--at", min=1, metavar="LINE", help="Say which chunk wrote this line."),
     store: StoreOption = None,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from orchestrator.cli.given import existing_store
 from orchestrator.cli.going_on import command_to_go_on, past_of
@@ -14,7 +14,7 @@ from orchestrator.cli.printing import print_exactly, print_json, print_lines
 from orchestrator.cli.status_lines import run_state, status_lines, status_record, writer_line
 from orchestrator.cli.words_first import meant
 from orchestrator.errors import PlanChangedError, PlanError, UsageError
-from orchestrator.store import ChunkRecord, RunRecord, Store, open_store
+from orchestrator.store import AttemptRecord, ChunkRecord, RunRecord, Store, open_store
 
 _Recalled = TypeVar("_Recalled")
 
@@ -96,19 +96,46 @@ def _recalled(opened: Store, record: RunRecord, recall: Callable[..., _Recalled 
 
 
 def print_answer(run: str, chunk_id: str, *, store: Path | None, as_json: bool) -> None:
-    """The answer of a chunk. Raises `UsageError` when there is no such chunk, or (without `as_json`) no answer."""
+    """The answer of a chunk, or those of a group. Raises `UsageError` when there is none of that id, or (without
+    `as_json`) when the chunk has no answer.
+    """
     opened = _open(store, run)
     run_id = opened.resolve(run)
-    chunk = _find(opened.chunks(run_id), chunk_id, run_id=run_id)
+    chunks = opened.chunks(run_id)
+    members = [chunk for chunk in chunks if _is_piece(chunk.chunk_id, of=chunk_id)]
+    if members and all(chunk.chunk_id != chunk_id for chunk in chunks):
+        _print_group(opened, run_id, chunk_id, members, as_json=as_json)
+        return
+    chunk = _find(chunks, chunk_id, run_id=run_id)
     answer = opened.answer(chunk.answer_id) if chunk.answer_id is not None else None
     if as_json:
-        attempts = [asdict(attempt) for attempt in opened.attempts(run_id) if attempt.chunk_id == chunk_id]
-        print_json(asdict(chunk) | {"answer": asdict(answer) if answer else None, "failed_attempts": attempts})
+        print_json(_answer_record(opened, chunk, opened.attempts(run_id)))
     elif answer is None:
         why = f": {chunk.error_type}, {chunk.message}" if chunk.error_type else ""
         raise UsageError(f"chunk {chunk_id} of run {run_id} has no answer, it is {chunk.status}{why}")
     else:
         print_exactly(answer.text)
+
+
+def _print_group(opened: Store, run_id: str, name: str, members: Sequence[ChunkRecord], *, as_json: bool) -> None:
+    from orchestrator.api import recall_group
+
+    if as_json:
+        attempts = opened.attempts(run_id)
+        print_json([_answer_record(opened, chunk, attempts) for chunk in members])
+    else:
+        print_exactly(recall_group(run_id, name, store=opened.path) or "")
+
+
+def _is_piece(chunk_id: str, *, of: str) -> bool:
+    name, bracket, rest = chunk_id.partition("[")
+    return name == of and bracket == "[" and rest.removesuffix("]").isdecimal()
+
+
+def _answer_record(opened: Store, chunk: ChunkRecord, attempts: Sequence[AttemptRecord]) -> dict[str, Any]:
+    answer = opened.answer(chunk.answer_id) if chunk.answer_id is not None else None
+    failed = [asdict(attempt) for attempt in attempts if attempt.chunk_id == chunk.chunk_id]
+    return asdict(chunk) | {"answer": asdict(answer) if answer else None, "failed_attempts": failed}
 
 
 def print_events(run: str, *, store: Path | None) -> None:

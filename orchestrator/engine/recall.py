@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from orchestrator.engine.groups import known_from
+from orchestrator.engine.groups import known_from, stored_members
 from orchestrator.engine.reviewing.review import repaired
 from orchestrator.engine.stitching.provenance import Writer, origins_of, writers_of_line
-from orchestrator.engine.stitching.stitch import Stitched, combining, seams_of, stitch, stitch_plainly
+from orchestrator.engine.stitching.stitch import Stitched, combining, join_prefix, seams_of, stitch, stitch_plainly
 from orchestrator.engine.stitching.stitch_json import Combining
-from orchestrator.errors import PlanChangedError, UsageError
+from orchestrator.errors import PlanChangedError, PlanError, UsageError
 from orchestrator.plan.load import GivenInput, StdinText, load_plan
 from orchestrator.plan.loading import Texts
 from orchestrator.plan.sampling import part_of
+from orchestrator.plan.values import without_marks
 from orchestrator.plan.workload import InputText, Workload
 from orchestrator.store import ChunkRecord, RunRecord, Store, StoredTexts
 
@@ -46,7 +47,7 @@ def recall_result(store: Store, run_id: str) -> Stitched | None:
     """
     record = store.run(store.resolve(run_id))
     chunks = store.chunks(record.run_id)
-    return _stitch_again(store, record, chunks, _answers(store, chunks))
+    return _stitch_again(store, record, chunks, *_outcomes(store, chunks))
 
 
 def recall_writers(store: Store, run_id: str, line: int) -> list[Writer] | None:
@@ -56,8 +57,8 @@ def recall_writers(store: Store, run_id: str, line: int) -> list[Writer] | None:
     """
     record = store.run(store.resolve(run_id))
     chunks = store.chunks(record.run_id)
-    answers = _answers(store, chunks)
-    stitched = _stitch_again(store, record, chunks, answers)
+    answers, gaps = _outcomes(store, chunks)
+    stitched = _stitch_again(store, record, chunks, answers, gaps)
     if stitched is None:
         return None
     origins = store.ask(lambda connection: origins_of(connection, chunks))
@@ -72,39 +73,55 @@ def recall_writers(store: Store, run_id: str, line: int) -> list[Writer] | None:
     return found
 
 
-def _answers(store: Store, chunks: Sequence[ChunkRecord]) -> dict[str, str]:
-    """The stored answers of a run, by chunk, repaired where they were."""
+def recall_group(store: Store, run_id: str, name: str) -> str | None:
+    """The answers of a `for_each` as a prompt shows them, but without marks; None when the run has no such group.
+
+    Their labels come from the plan: when that changed since, there are none. Raises `UnknownRunError`.
+    """
+    record = store.run(store.resolve(run_id))
+    chunks = store.chunks(record.run_id)
+    members = stored_members(name, [chunk.chunk_id for chunk in chunks])
+    if members is None:
+        return None
+    answers, gaps = _outcomes(store, chunks)
+    try:
+        workload = reload_workload(record, Texts(cache=StoredTexts(store.path)))
+    except (PlanChangedError, PlanError):
+        return join_prefix(members, answers=answers, gaps=gaps)
+    return str(without_marks(known_from(workload, answers=answers, gaps=gaps).value(name)))
+
+
+def _outcomes(store: Store, chunks: Sequence[ChunkRecord]) -> tuple[dict[str, str], dict[str, str]]:
+    """The answers by chunk, repaired where they were, and for all other chunks the reason why there is none."""
     answers: dict[str, str] = {}
     for chunk in chunks:
         answer = store.answer(chunk.answer_id) if chunk.answer_id is not None else None
         if answer is not None:
             answers[chunk.chunk_id] = answer.text
-    return dict(repaired(answers))
+    answers = dict(repaired(answers))
+    return answers, {chunk.chunk_id: _reason(chunk) for chunk in chunks if chunk.chunk_id not in answers}
 
 
 def _stitch_again(
-    store: Store, record: RunRecord, chunks: Sequence[ChunkRecord], answers: Mapping[str, str]
+    store: Store,
+    record: RunRecord,
+    chunks: Sequence[ChunkRecord],
+    answers: Mapping[str, str],
+    gaps: Mapping[str, str],
 ) -> Stitched | None:
     if not answers:
         return None
-    gaps = {chunk.chunk_id: _reason(chunk) for chunk in chunks if chunk.chunk_id not in answers}
     kept = record.options["stitch"]
     if kept["template"] or kept.get("join"):
         workload = reload_workload(record, Texts(cache=StoredTexts(store.path)))
         return stitch(workload, known_from(workload, answers=answers, gaps=gaps))
-    ids = [chunk.chunk_id for chunk in chunks]
-
-    def members(name: str) -> tuple[str, ...] | None:
-        piece = re.compile(rf"{name}\[[0-9]+\]")
-        return None if name in ids else tuple(each for each in ids if piece.fullmatch(each)) or None
-
     # Runs of earlier versions knew one way to combine, and no seam work.
     return stitch_plainly(
         kept["chunks"],
         kept["format"],
         answers=answers,
         gaps=gaps,
-        members=members,
+        members=partial(stored_members, ids=[chunk.chunk_id for chunk in chunks]),
         rule=Combining(**kept.get("combine", {})),
         seams=kept.get("seams", ()),
     )

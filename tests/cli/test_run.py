@@ -189,6 +189,23 @@ def test_status_show_and_events(folder: Path) -> None:
     assert "did you mean why?" in orchestrate("show", "last", "wyh", cwd=folder).stderr
 
 
+def test_show_of_a_group(folder: Path) -> None:
+    """The id of a `for_each` shows all its answers, labelled while the plan is the same; --json is a list."""
+    names = [f"n{number}" for number in range(1, 12)]
+    chunk = {"id": "part", "for_each": {"items": names}, "prompt": "On {{ item.text }}"}
+    (folder / "plan.yaml").write_text(json.dumps({"name": "guide", "chunks": [chunk]}))
+    orchestrate("plan.yaml", "--runner", "simulated:latency_s=0", cwd=folder)
+    answers = {name: orchestrate("show", "last", f"part[{at}]", cwd=folder).stdout for at, name in enumerate(names, 1)}
+    shown = orchestrate("show", "last", "part", cwd=folder)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout == "\n\n".join(f"{name}:\n{answer}" for name, answer in answers.items())
+    listed = json.loads(orchestrate("show", "last", "part", "--json", cwd=folder).stdout)
+    assert [each["chunk_id"] for each in listed] == [f"part[{at}]" for at in range(1, 12)]
+    assert [each["answer"]["text"] for each in listed] == list(answers.values())
+    (folder / "plan.yaml").write_text(json.dumps({"name": "guide", "chunks": [chunk | {"prompt": "Changed"}]}))
+    assert orchestrate("show", "last", "part", cwd=folder).stdout == "\n\n".join(answers.values())
+
+
 def test_output_that_is_not_ours(folder: Path) -> None:
     """A file that no run wrote is refused before anything starts, and overwritten on demand."""
     (folder / "mine.md").write_text("my own words")
