@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 SEPARATE_FILES = 3
 """Files of one kind up to this number are an input each; more are one input, which a chunk can go over."""
 
+_NAMED = 5
+"""Files of a folder that a message names before it only counts."""
+
 
 def with_files(files: Sequence[Path], given: Mapping[str, GivenInput]) -> dict[str, GivenInput]:
     """The given inputs and those of the files that were typed.
@@ -56,7 +59,10 @@ def _files_in(folder: Path) -> tuple[Path, ...]:
     try:
         return tuple(each.path for each in find_files("**", base=base, root=root))
     except SplitError as problem:
-        raise UsageError(f"{folder}: {problem}") from None
+        told = "; ".join(each.message for each in problem.all[:_NAMED])
+        more = f"; and {len(problem.all) - _NAMED:,} more" if len(problem.all) > _NAMED else ""
+        hint = f"; {problem.hint}" if problem.hint else ""
+        raise UsageError(f"{folder}: {told}{more}{hint}") from None
 
 
 def _free_name(stem: str, *, taken: Mapping[str, GivenInput]) -> str:

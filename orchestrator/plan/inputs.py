@@ -179,7 +179,8 @@ def _files(name: str, value: object, path: YamlPath, files: PlanFiles) -> InputT
     try:
         found = find_files(patterns, base=files.base, root=files.root)
     except SplitError as problem:
-        files.report.at(path, problem.message, problem.hint)
+        for each in problem.all:
+            files.report.at(path, each.message, each.hint)
         return None
     texts = [(each.name, files.text(each.name, path)) for each in found]
     sources = [Source(name=each, text=text.text, bom=text.bom) for each, text in texts if text is not None]

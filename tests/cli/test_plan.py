@@ -160,9 +160,11 @@ def test_a_folder_is_asked_about(folder: Path) -> None:
     (folder / "src" / "a.py").write_text("A = 1\n")
     assert orchestrate("ask", "Review all of this", "src", "-o", "out.md", *AT_ONCE, cwd=folder).returncode == 0
     (folder / "src" / "logo.png").write_bytes(b"\x89PNG\xff\0")
+    (folder / "src" / "z.bin").write_bytes(b"\0")
     done = orchestrate("ask", "Review all of this", "src", "-o", "out.md", *AT_ONCE, cwd=folder)
     assert done.returncode == 2
     assert "'logo.png' is not UTF-8" in done.stderr
+    assert "; 'z.bin' holds a NUL character in line 1; name the text files alone" in done.stderr
     (folder / "empty").mkdir()
     done = orchestrate("ask", "Review all of this", "empty", "-o", "out.md", *AT_ONCE, cwd=folder)
     assert done.returncode == 2

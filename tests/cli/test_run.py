@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -155,6 +156,20 @@ def test_every_problem_of_a_plan(folder: Path) -> None:
         assert "bad.yaml:3:" in done.stderr
     problems = json.loads(orchestrate("check", "bad.yaml", "--json", cwd=folder).stdout)["problems"]
     assert {problem["line"] for problem in problems} == {2, 3}
+
+
+def test_check_refuses_what_run_refuses(folder: Path) -> None:
+    """Files whose names are not UTF-8 are a problem of the plan, at its place, beside every other one."""
+    (folder / "plan.yaml").write_text(
+        "inputs: {code: {files: '*.txt'}}\nchunks: [{id: a, prompt: '{{ inputs.code }}'}]\n"
+    )
+    os.close(os.open(os.fsencode(folder) + b"/\xe4.txt", os.O_CREAT))
+    (folder / "b.txt").write_bytes(b"\0")
+    told = [orchestrate(word, "plan.yaml", cwd=folder) for word in ("check", "run")]
+    assert [done.returncode for done in told] == [2, 2]
+    assert told[0].stderr == told[1].stderr
+    assert "plan.yaml:1:24: the name '\\xe4.txt' is not UTF-8" in told[0].stderr
+    assert "plan.yaml:1:24: 'b.txt' holds a NUL character" in told[0].stderr
 
 
 def test_check_starts_nothing(folder: Path) -> None:

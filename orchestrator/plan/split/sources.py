@@ -12,13 +12,13 @@ from orchestrator.plan.naming import did_you_mean
 from orchestrator.plan.paths import PathError, inside_root, read_plan_text
 from orchestrator.plan.split.globs import Glob
 from orchestrator.plan.split.ignoring import VCS_FOLDERS, IgnoreRules, rules_in
-from orchestrator.plan.split.pieces import SplitError
+from orchestrator.plan.split.pieces import SplitError, raise_all
 
 MAX_FILES = 20_000
 """Files of one input: a piece each would be more calls than a run can make."""
 
 _MAX_DEPTH = 64
-_NAMED_IN_MESSAGE = 5
+_ONLY_TEXTS = "name the text files alone, such as **/*.md, or list them in .gitignore"
 _MAGIC = re.compile(r"[*?\[]")
 
 
@@ -36,19 +36,30 @@ def find_files(patterns: str | Sequence[str], *, base: Path, root: Path) -> tupl
     Patterns are relative to `base`; `*` and `?` stay within a name, `**` is any number of folders, `[…]` a choice of
     characters, and a name that begins with a dot is found by a pattern that gives the dot. What a `.gitignore` from
     `root` down leaves out is left out, as are the folders of version control. Linked folders are not entered. Raises
-    `SplitError` for a pattern that matches nothing or leaves the root, for a link that leads outside, for a file that
-    is no text, and for more than 20,000 files; its hint says what to do.
+    `SplitError` for patterns that match nothing or leave the root, for links that lead outside, for names that are not
+    UTF-8, for files that are no text, and for more than 20,000 files; it holds all of them, and their hints say what
+    to do.
     """
     found: dict[str, FoundFile] = {}
+    errors: list[SplitError] = []
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
         search = _Search(pattern, base=base, root=root)
-        matches = search.run()
-        if not matches:
-            raise SplitError(f"{pattern!r} matches no file", hint=search.why_nothing())
+        try:
+            matches = search.run()
+        except SplitError as error:
+            errors.append(error)
+            continue
+        errors += search.refused
+        if not matches and not search.refused:
+            errors.append(SplitError(f"{pattern!r} matches no file", hint=search.why_nothing()))
         found.update((each.name, each) for each in matches)
         if len(found) > MAX_FILES:
-            raise SplitError(f"{pattern!r} matches more than {MAX_FILES:,} files", hint="name less of the folder")
-    _refuse_binary(found, base=base, root=root)
+            errors.append(
+                SplitError(f"{pattern!r} matches more than {MAX_FILES:,} files", hint="name less of the folder")
+            )
+            raise_all(errors)
+    errors += _no_texts(found, base=base, root=root)
+    raise_all(errors)
     return tuple(found[name] for name in sorted(found))
 
 
@@ -81,17 +92,15 @@ def _parts_of(pattern: str) -> tuple[list[str], int]:
     return parts, next((at for at, part in enumerate(parts) if _MAGIC.search(part)), max(0, len(parts) - 1))
 
 
-def _refuse_binary(found: dict[str, FoundFile], *, base: Path, root: Path) -> None:
-    refused: list[PathError] = []
+def _no_texts(found: dict[str, FoundFile], *, base: Path, root: Path) -> list[SplitError]:
+    """One error for each file that is no text."""
+    errors: list[SplitError] = []
     for name in sorted(found):
         try:
             read_plan_text(name, base=base, root=root)
         except PathError as problem:
-            refused.append(problem)
-    if refused:
-        told = "; ".join(problem.message for problem in refused[:_NAMED_IN_MESSAGE])
-        more = f"; and {len(refused) - _NAMED_IN_MESSAGE} more" if len(refused) > _NAMED_IN_MESSAGE else ""
-        raise SplitError(told + more, hint="name the text files alone, such as **/*.md, or list them in .gitignore")
+            errors.append(SplitError(problem.message, hint=_ONLY_TEXTS))
+    return errors
 
 
 @dataclass(slots=True)
@@ -102,13 +111,17 @@ class _Search:
     base: Path
     root: Path
     ignored: list[str] = field(default_factory=list[str])
+    refused: list[SplitError] = field(default_factory=list[SplitError])
     _files: list[FoundFile] = field(default_factory=list[FoundFile])
     _top: Path = Path()
     _left_out: bool = False
     _glob: Glob = field(default_factory=lambda: Glob([]))
 
     def run(self) -> list[FoundFile]:
-        """All matching files. Enters the folder before the first special character alone."""
+        """All matching files that can be used; the others are `refused`.
+
+        Enters the folder before the first special character alone.
+        """
         parts, fixed = _parts_of(self.pattern)
         if not parts or self.pattern.startswith(("/", "~")):
             raise SplitError(f"{self.pattern!r} is not relative to the plan file", hint="such as src/**/*.py")
@@ -173,9 +186,13 @@ class _Search:
 
     def _take(self, name: str) -> None:
         try:
+            name.encode("utf-8")
             self._files.append(FoundFile(inside_root(name, base=self.base, root=self.root), name))
+        except UnicodeEncodeError:
+            shown = os.fsencode(name).decode("utf-8", "backslashreplace")
+            self.refused.append(SplitError(f"the name '{shown}' is not UTF-8", hint="rename the file"))
         except PathError as problem:
-            raise SplitError(problem.message, hint=f"remove the link; {problem.hint}") from None
+            self.refused.append(SplitError(problem.message, hint=f"remove the link; {problem.hint}"))
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:

@@ -154,14 +154,29 @@ def test_wrong_patterns_say_what_to_do(pattern: str, root: Path) -> None:
 
 
 def test_what_is_no_text_is_refused_by_name(root: Path) -> None:
-    """All files that are no text are named at once."""
+    """All files that are no text are named at once, each with what to do."""
     write(root, "src/logo.png", b"\x89PNG\r\n\x00")
     write(root, "src/latin.txt", "ä".encode("latin-1"))
     with pytest.raises(SplitError) as caught:
         names("src/*", root)
-    assert "'src/logo.png'" in caught.value.message
-    assert "'src/latin.txt'" in caught.value.message
-    assert ".gitignore" in caught.value.hint
+    assert [each.message.partition(" ")[0] for each in caught.value.all] == ["'src/latin.txt'", "'src/logo.png'"]
+    assert all(".gitignore" in each.hint for each in caught.value.all)
+
+
+def test_all_that_is_wrong_is_told_at_once(root: Path) -> None:
+    """Wrong patterns, links that lead outside, names that are not UTF-8, and files that are no text."""
+    (root / "src/out.py").symlink_to("/etc/hostname")
+    write(root, "src/deep/bad.txt", b"\0")
+    os.close(os.open(os.fsencode(root) + b"/src/\xe4.md", os.O_CREAT))
+    with pytest.raises(SplitError) as caught:
+        names(["*.rs", "src/**", "../*"], root)
+    assert [each.message for each in caught.value.all] == [
+        "'*.rs' matches no file",
+        "'src/out.py' leads out of the plan's folder",
+        "the name 'src/\\xe4.md' is not UTF-8",
+        "'..' leads out of the plan's folder",
+        "'src/deep/bad.txt' holds a NUL character in line 1",
+    ]
 
 
 def test_links_stay_inside(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
