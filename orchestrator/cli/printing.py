@@ -6,13 +6,16 @@ import errno
 import json
 import os
 import sys
-from typing import Any
+from typing import Any, cast
 
 from orchestrator.cli.display.neutralise import neutralise
 from orchestrator.cli.display.sink import STALL_S, Sink
 from orchestrator.errors import OrchestrateError
 
 STDOUT, STDERR = 1, 2
+
+DIGITS = 9
+"""Of a number in JSON, after the point."""
 
 
 class OutputLostError(OrchestrateError):
@@ -52,8 +55,17 @@ def print_lines(lines: list[str]) -> None:
 
 def print_json(value: Any, *, indent: int | None = 2) -> None:
     """One JSON value and a newline; on a terminal in ASCII, so that no text in it can steer the terminal."""
-    text = json.dumps(value, ensure_ascii=os.isatty(STDOUT), indent=indent, default=str)
+    text = json.dumps(_rounded(value), ensure_ascii=os.isatty(STDOUT), indent=indent, default=str)
     _write(f"{text}\n", encoding="utf-8")
+
+
+def _rounded(value: Any) -> Any:
+    """The same value, its numbers without the noise that sums of floats end in."""
+    if isinstance(value, float):
+        return round(value, DIGITS)
+    if isinstance(value, dict):
+        return {name: _rounded(each) for name, each in cast("dict[str, Any]", value).items()}
+    return [_rounded(each) for each in cast("list[Any]", value)] if isinstance(value, list | tuple) else value
 
 
 def print_error(message: str) -> None:

@@ -18,6 +18,10 @@ from orchestrator.store.thread import StoreThread, Work
 Observer = Callable[[Event], None]
 Then = Callable[[Any], None]
 
+USD_DIGITS = 9
+"""Sums of floats are told without their noise: a billionth of a dollar is far below what any token costs."""
+
+_MONEY = frozenset({"cost_usd", "cost_usd_low", "cost_usd_high"})
 _log = logging.getLogger("orchestrator")
 
 
@@ -67,7 +71,8 @@ class Journal:
 
         `then` gets the list of what the writes returned.
         """
-        event: Any = kind(run_id=self.run_id, seq=self._next_seq, at=self._clock.iso(), **values)
+        told = {name: round(each, USD_DIGITS) if name in _MONEY else each for name, each in values.items()}
+        event: Any = kind(run_id=self.run_id, seq=self._next_seq, at=self._clock.iso(), **told)
         self._next_seq += 1
         if event.type in TRANSIENT:
             self._submit(None, event, None)

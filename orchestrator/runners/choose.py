@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -37,7 +38,9 @@ def _simulated_settings(settings: str) -> tuple[float | None, float, int]:
         try:
             values[key] = float(value)
         except ValueError:
-            raise UsageError(f"simulated: {key} needs a number, not {value!r}") from None
+            values[key] = math.nan
+        if not math.isfinite(values[key]):
+            raise UsageError(f"simulated: {key} needs a number, not {value!r}")
     unknown = sorted(set(values) - {"latency_s", "speed", "seed"})
     if unknown:
         raise UsageError(f"simulated: no setting {unknown[0]!r}; there are latency_s, speed and seed")

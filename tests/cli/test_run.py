@@ -29,6 +29,7 @@ chunks:
 limits: {max_concurrency: 2}
 """
 AT_ONCE = ("--runner", "simulated:latency_s=0", "--set", "topic=tests")
+CHECKED = ("plan.yaml", "--set", "topic=tests", "--json")
 SLOW = ("--runner", "simulated:latency_s=1", "--set", "topic=tests")
 
 
@@ -89,6 +90,15 @@ def test_json_progress(folder: Path) -> None:
     assert events[-1]["type"] == "run_finished"
 
 
+def test_money_in_json_has_no_noise(folder: Path) -> None:
+    """Sums of floats end at a billionth of a dollar, in events and in what is printed with --json."""
+    done = orchestrate("plan.yaml", *AT_ONCE, "--progress", "json", cwd=folder)
+    told = [json.loads(orchestrate(*words, cwd=folder).stdout) for words in (("status", "--json"), ("check", *CHECKED))]
+    costs = re.findall(r'"cost_usd[a-z_]*": ?([0-9.e-]+)', done.stdout + json.dumps(told))
+    assert len(costs) > 8
+    assert all(float(cost) == round(float(cost), 9) for cost in costs), costs
+
+
 def test_result_on_stdout(folder: Path) -> None:
     """With -o - stdout is the result to the byte, progress goes to stderr, and no file is written."""
     done = orchestrate("plan.yaml", *AT_ONCE, "-o", "-", cwd=folder)
@@ -124,6 +134,8 @@ def test_input_from_stdin(folder: Path) -> None:
         (("plan.yaml", "--input", "=x"), "--input NAME=FILE"),
         (("plan.yaml", "--set", "a=1", "--input", "a=f"), "given twice"),
         (("plan.yaml", "--set", "topic=x", "--runner", "nobody"), "no runner 'nobody'"),
+        (("plan.yaml", "--set", "topic=x", "--runner", "simulated:speed=nan"), "speed needs a number, not 'nan'"),
+        (("plan.yaml", "--set", "topic=x", "--runner", "simulated:latency_s=inf"), "needs a number, not 'inf'"),
         (("missing.yaml", "--max-cost", "0"), "'--max-cost': it must be an amount above 0"),
         (("missing.yaml", "--max-cost", "-1"), "'--max-cost': it must be an amount above 0"),
         (("missing.yaml", "--max-cost", "nan"), "'--max-cost': it must be an amount above 0"),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from orchestrator.engine.costs.budget import MARGIN, SMALL_LIMIT, Budget, Expected
+from orchestrator.engine.costs.budget import MARGIN, SMALL_LIMIT, Budget, Expected, above_limit
 
 KNOWN = Expected(likely=0.1, low=0.1, high=0.1, learned=True)
 
@@ -184,3 +184,9 @@ def test_no_more_is_exceeded_than_what_was_in_flight(
     at_most = max(limit + max(costs.values()), sum(list(costs.values())[:begun_unmeasured]))
     assert spent <= at_most * (1 + 1e-9)
     assert spent >= limit or spent == pytest.approx(sum(costs.values()))
+
+
+def test_small_limits_are_told_as_they_are() -> None:
+    """A limit far below a cent is not $0.00."""
+    assert above_limit(0.00042, limit_usd=0.00001) == ("it may cost $0.00042, more than the limit of $0.00001",)
+    assert above_limit(12.3, limit_usd=5) == ("it may cost $12.30, more than the limit of $5.00",)

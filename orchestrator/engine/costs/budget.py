@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 MARGIN = 1.2
 """What is reserved for an attempt beside the mean of those of its kind: answers of one kind differ."""
 SMALL_LIMIT = 0.25
 """A limit is small when the high estimate of all calls is beyond this share of what is left of it."""
+
+
+def shown_usd(amount_usd: float) -> str:
+    """`$5.00`, and two significant digits below a cent: a small limit is not none."""
+    return f"${amount_usd:.2f}" if amount_usd >= 0.01 else f"${Decimal(f'{amount_usd:.2g}'):f}"
+
+
+def above_limit(cost_usd_high: float, *, limit_usd: float | None) -> tuple[str, ...]:
+    """The warning that a run may cost more than it is allowed to, or nothing."""
+    if limit_usd is None or cost_usd_high <= limit_usd:
+        return ()
+    return (f"it may cost {shown_usd(cost_usd_high)}, more than the limit of {shown_usd(limit_usd)}",)
 
 
 @dataclass(frozen=True, slots=True)

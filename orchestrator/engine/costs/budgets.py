@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.engine.costs.budget import Budget
+from orchestrator.engine.costs.budget import Budget, shown_usd
 from orchestrator.engine.policy import cost_told, tokens_told
 from orchestrator.runners.base import Failure, Reply
 
@@ -19,8 +19,7 @@ class Budgets:
         """The limit that is used up, in words that end with what to do; empty while there is some of each left."""
         money, tokens = self._money, self._tokens
         if money.limit is not None and money.spent >= money.limit:
-            shown = f"{money.limit:.2f}" if money.limit >= 0.01 else f"{money.limit:g}"
-            return f"the cost limit of ${shown} is reached; raise it with --max-cost"
+            return f"the cost limit of {shown_usd(money.limit)} is reached; raise it with --max-cost"
         if tokens.limit is not None and tokens.spent >= tokens.limit:
             return f"the limit of {tokens.limit:,.0f} tokens is reached; raise it with --max-tokens"
         return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orchestrator.engine.costs.budget import above_limit
 from orchestrator.engine.costs.forecast import Forecast
 from orchestrator.engine.reviewing.review import uncounted_calls
 from orchestrator.engine.settings import RunSettings, Surroundings
@@ -30,8 +31,5 @@ async def make_estimate(
 
 def warnings_of(estimate: Estimate, workload: Workload, *, max_cost_usd: float | None) -> tuple[str, ...]:
     """What the estimate warns of, what it does not count, and that it may exceed the cost limit."""
-    told = (*estimate.warnings, *(uncounted_calls(workload) if estimate.calls else ()))
-    if max_cost_usd is None or estimate.cost_usd_high <= max_cost_usd:
-        return told
-    high = estimate.cost_usd_high
-    return (*told, f"it may cost ${high:.2f}, more than the limit of ${max_cost_usd:.2f}")
+    uncounted = uncounted_calls(workload) if estimate.calls else ()
+    return (*estimate.warnings, *uncounted, *above_limit(estimate.cost_usd_high, limit_usd=max_cost_usd))
