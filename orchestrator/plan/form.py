@@ -24,6 +24,7 @@ _NAMED = ("missing", "extra_forbidden", "key", "invalid_key")
 """Kinds of error that speak of a key, not of a value."""
 _TEXT_DEPTH = 6
 """Levels in which a plan of right form holds texts."""
+_BLANK = "the request is blank: say in it what is wanted, and the model makes the chunks"
 _ASK_PLANNER = "`orchestrate plan FILE` lets the model make them from the request"
 _SMALLEST = "the smallest plan is `chunks: [{id: greeting, prompt: Say hello.}]`"
 
@@ -131,7 +132,9 @@ def _value(raw: object, path: YamlPath) -> Any:
 def _report_named(kind: str, name: str, path: YamlPath, raw: dict[str, Any], report: Report) -> None:
     if kind == "missing":
         if path == () and name == "chunks":
-            report.at((), "a plan needs `chunks:`", _ASK_PLANNER if raw.get("request") else _SMALLEST)
+            blank = "request" in raw and not str(raw["request"] or "").strip()
+            hint = _BLANK if blank else _ASK_PLANNER if raw.get("request") else _SMALLEST
+            report.at((), "a plan needs `chunks:`", hint)
         elif not any(did_you_mean(str(key), _properties(path)) == f"did you mean {name}?" for key in _value(raw, path)):
             report.at(path, f"`{name}` is missing", f"`{name}` is {_expectation((*path, name))}")
     elif kind == "invalid_key":

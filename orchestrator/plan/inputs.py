@@ -49,7 +49,8 @@ def draft_inputs(raw: dict[str, Any], given: Mapping[str, GivenInput], files: Pl
         path = ("inputs", name)
         spec = _long_form(value)
         forms = [form for form in _FORMS if form in spec]
-        if len(forms) != 1 and (forms or not spec):
+        # What is no mapping has the wrong form, and was told so.
+        if len(forms) != 1 and (forms or not spec) and _is_mapping(value):
             files.report.at(path, f"`{name}` needs exactly one of {', '.join(_FORMS)}", "keep one", key=True)
             spec = {}
         if "key" in spec and "rows" not in spec:
@@ -86,6 +87,10 @@ def _long_form(value: object) -> dict[str, Any]:
     if isinstance(value, str):
         return {"file": value}
     return {"items": value} if isinstance(value, list | tuple) else mapping(value)
+
+
+def _is_mapping(value: object) -> bool:
+    return isinstance(value, dict)
 
 
 def _declared(name: str, value: object, spec: dict[str, Any], path: YamlPath, files: PlanFiles) -> InputText | None:

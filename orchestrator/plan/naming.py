@@ -66,9 +66,13 @@ class BadReferenceError(ValueError):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`did you mean X?` for the nearest known word, else the empty string."""
-    near = difflib.get_close_matches(word[:100], list(known), n=1, cutoff=0.6)
-    return f"did you mean {near[0]}?" if near else ""
+    """`did you mean X?` for the nearest known word, else the empty string.
+
+    One of the same letters is nearest: two that changed places are the commonest slip.
+    """
+    near = difflib.get_close_matches(word[:100], list(known), n=5, cutoff=0.6)
+    swapped = [each for each in near if sorted(each) == sorted(word)]
+    return f"did you mean {(swapped or near)[0]}?" if near else ""
 
 
 def place_of(source: str, line: int, *needles: str) -> int:

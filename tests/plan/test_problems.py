@@ -333,3 +333,26 @@ stitch: {template: all.jinja}
     assert first.endswith("did you mean subject?")
     assert second.startswith("all.jinja:2:4: the pieces are not paired with those of `prt`\n")
     assert second.endswith("did you mean part?")
+
+
+def test_two_letters_that_changed_places_are_seen_first(tmp_path: Path) -> None:
+    """`modle` is `model`, though `mode` has fewer letters that differ."""
+    found = problems(tmp_path, "modle: opus\nchunks: [{id: a, prompt: x}]\n")
+    assert [each.hint for each in found] == ["did you mean model?"]
+
+
+def test_an_input_of_the_wrong_form_is_told_once(tmp_path: Path) -> None:
+    """What is no mapping needs no advice on what stands in one."""
+    found = problems(tmp_path, "inputs: {f: 3, g: null, h: {}}\nchunks: [{id: a, prompt: x}]\n")
+    assert [each.message.partition(",")[0] for each in found] == [
+        "`f` must be a mapping or a text or a list",
+        "`g` must be a mapping or a text or a list",
+        "`h` needs exactly one of file",
+    ]
+
+
+def test_a_blank_request_is_told_as_such(tmp_path: Path) -> None:
+    """The planner could not do anything with it either."""
+    assert [each.hint for each in problems(tmp_path, 'request: "  "\n')] == [
+        "the request is blank: say in it what is wanted, and the model makes the chunks"
+    ]
