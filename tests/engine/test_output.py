@@ -78,6 +78,8 @@ def test_a_place_that_cannot_be_written_is_refused_before_anything_is_paid(tmp_p
     """A folder, or a folder that is not there."""
     with pytest.raises(UsageError, match="is a folder"):
         check(tmp_path)
+    with pytest.raises(UsageError, match=r"no place for a file \(`-o -` writes to stdout\)"):
+        check(Path(f"/proc/{os.getpid()}/guide.md"))
     with pytest.raises(UsageError, match="there is no folder"):
         check(tmp_path / "no" / "guide.md")
     for length in (236, 300):

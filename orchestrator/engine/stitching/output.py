@@ -49,6 +49,9 @@ def sha256_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+_NO_DISK = ("/proc", "/dev/fd")
+"""Where `-o /dev/stdout` ends up on a pipe."""
+
 Writers = Mapping[str, str]
 """What runs wrote to a file: its SHA-256, "" for one that grows, and the kind of runner whose answers they were."""
 
@@ -85,6 +88,8 @@ def _problem_of(output: Path, folder: Path) -> str:
             return "is a folder"
         if output.exists() and not output.is_file():
             return "is no regular file"
+        if any(output.is_relative_to(each) for each in _NO_DISK):
+            return "is no place for a file (`-o -` writes to stdout)"
         if not folder.is_dir():
             return f"cannot be written: there is no folder {folder}"
         longest = len(os.fsencode(beside(map_path(incomplete_path(output)), run_id="").name))
