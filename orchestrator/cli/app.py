@@ -134,7 +134,10 @@ def check(
     """Say what is wrong with a plan, or what it would do and cost. Starts nothing."""
     from orchestrator.cli.check import check_plan
 
-    check_plan(plan, inputs=inputs or (), texts=texts or (), root=root, as_json=json, commands=_command_names())
+    commands = _command_names()
+    code = check_plan(plan, inputs=inputs or (), texts=texts or (), root=root, as_json=json, commands=commands)
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command(epilog=examples("orchestrate status", "orchestrate status last --json"))

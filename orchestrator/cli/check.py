@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -14,10 +14,11 @@ from orchestrator.cli.display.words import about, count, money_span, span
 from orchestrator.cli.given import environment, existing_plan, given_inputs, store_path
 from orchestrator.cli.loading import loading_on_stderr
 from orchestrator.cli.printing import print_json, print_lines
-from orchestrator.errors import PlanError
+from orchestrator.errors import OrchestrateError, PlanError, Problem
 from orchestrator.plan.advice import notes, window_problems
 from orchestrator.plan.estimate import Estimate, estimate_workload
 from orchestrator.plan.grouping import group_words
+from orchestrator.plan.inputs import GivenInput
 from orchestrator.plan.learned import Learned
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.loading import Texts
@@ -44,25 +45,32 @@ def check_plan(
     root: Path | None,
     as_json: bool,
     commands: Sequence[str],
-) -> None:
-    """Print what a plan would do, or raise `PlanError` with all its problems (printed here too with `as_json`)."""
-    path = existing_plan(plan, commands=commands)
-    given = given_inputs(inputs, texts)
-    store = store_path(None)
+) -> int:
+    """Print what a plan would do, and return the exit code. Raises what is wrong, or prints it with `as_json`."""
     try:
-        with loading_on_stderr("auto", environment=environment()) as on_loading:
-            known = Texts(cache=StoredTexts(store), on_loading=on_loading)
-            root = root.absolute() if root else None
-            workload = load_plan(path, inputs=given, root=root, request_alone=True, texts=known)
-            record = checked_record(workload, known, learned=learned_so_far(workload, store=store))
-    except PlanError as error:
-        if as_json:
-            print_json({"ok": False, "problems": [asdict(problem) for problem in error.problems]})
-        raise
+        record = _checked(existing_plan(plan, commands=commands), given_inputs(inputs, texts), root=root)
+    except OrchestrateError as error:
+        if not as_json:
+            raise
+        alone = (Problem(str(plan), 0, 0, str(error)),)
+        problems = error.problems if isinstance(error, PlanError) else alone
+        print_json({"ok": False, "problems": [asdict(problem) for problem in problems]})
+        return error.exit_code
     if as_json:
         print_json(record)
     else:
         print_lines(plan_lines(record))
+    return 0
+
+
+def _checked(path: Path, inputs: Mapping[str, GivenInput], *, root: Path | None) -> dict[str, Any]:
+    """The `plan_record` of a plan. Raises `PlanError` with all its problems."""
+    store = store_path(None)
+    with loading_on_stderr("auto", environment=environment()) as on_loading:
+        known = Texts(cache=StoredTexts(store), on_loading=on_loading)
+        root = root.absolute() if root else None
+        workload = load_plan(path, inputs=inputs, root=root, request_alone=True, texts=known)
+        return checked_record(workload, known, learned=learned_so_far(workload, store=store))
 
 
 def checked_record(workload: Workload, known: Texts, *, learned: Learned) -> dict[str, Any]:

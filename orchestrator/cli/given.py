@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,9 @@ from typing import TYPE_CHECKING
 from orchestrator.cli.options import DEFAULT_STORE
 from orchestrator.cli.words_first import meant
 from orchestrator.errors import UsageError
+
+PLAN_SUFFIXES = (".yaml", ".yml")
+OPTIONS_AS_WORDS = {"help": "--help", "version": "--version"}
 
 if TYPE_CHECKING:
     from orchestrator.plan.inputs import GivenInput
@@ -81,9 +85,28 @@ def existing_store(option: Path | None, *, run: str) -> Path:
 
 
 def existing_plan(plan: Path, *, commands: Sequence[str]) -> Path:
-    """The plan's path. Raises `UsageError` when nothing is there, naming the command that was probably meant."""
+    """The plan's path. Raises `UsageError` when nothing is there, naming the file or command that was meant."""
     if plan.exists() or plan.is_symlink():
         return plan
-    command = meant(str(plan), among=commands)
-    hint = f"; did you mean `orchestrate {command}`?" if command else "; `orchestrate init` writes a first one"
-    raise UsageError(f"no plan file {plan}{hint}")
+    named = str(plan)
+    near = _plan_near(plan)
+    command = OPTIONS_AS_WORDS.get(named) or meant(named, among=commands)
+    if command is not None:
+        hint = f"did you mean `orchestrate {command}`?"
+    elif near is not None:
+        hint = f"did you mean {near}?"
+    elif len(named.split()) > 1:
+        hint = f"to have a request planned: orchestrate ask {shlex.quote(named)}"
+    else:
+        hint = "`orchestrate init` writes a first one"
+    raise UsageError(f"no plan file {plan}; {hint}")
+
+
+def _plan_near(plan: Path) -> Path | None:
+    """The plan file beside it of nearly the same name, whatever the ending."""
+    try:
+        beside = {each.stem: each for each in plan.parent.iterdir() if each.suffix in PLAN_SUFFIXES}
+    except OSError:
+        return None
+    stem = plan.stem if plan.suffix in PLAN_SUFFIXES else plan.name
+    return beside.get(stem) or beside.get(meant(stem, among=beside) or "")

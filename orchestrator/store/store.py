@@ -122,6 +122,8 @@ def open_store(path: Path, *, create: bool = False) -> Store:
     Raises `StoreError` when there is none, or when it cannot be used.
     """
     path = path.absolute()
+    if path.is_dir():
+        raise StoreError(f"the store {path} is a folder; name a file in it, such as --store {path / 'store.db'}")
     if create:
         try:
             _make_folder(path)

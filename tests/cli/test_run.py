@@ -142,7 +142,15 @@ def test_input_from_stdin(folder: Path) -> None:
         (("resume", "last", "--max-cost", "inf"), "'--max-cost': it must be an amount above 0"),
         (("missing.yaml", "-j", "0"), "greater than or equal to 1"),
         (("staus",), "did you mean `orchestrate status`?"),
-        (("missing.yaml",), "no plan file missing.yaml"),
+        (("missing.yaml",), "no plan file missing.yaml; `orchestrate init` writes a first one"),
+        (("paln.yaml",), "no plan file paln.yaml; did you mean plan.yaml?"),
+        (("plan",), "Missing argument"),
+        (("plam",), "no plan file plam; did you mean `orchestrate plan`?"),
+        (("guide",), "no plan file guide; `orchestrate init` writes a first one"),
+        (("two words",), "no plan file two words; to have a request planned: orchestrate ask 'two words'"),
+        (("help",), "did you mean `orchestrate --help`?"),
+        (("version",), "did you mean `orchestrate --version`?"),
+        (("plan.yaml", *AT_ONCE, "-o", "/proc/x"), "/proc/x is no place for a file (`-o -` writes to stdout)"),
         (("plan.yaml", "--runner", "simulated"), "topic"),
         (("resume", "nosuch"), "nosuch"),
         (("status", "nosuch"), "nosuch"),
@@ -168,6 +176,26 @@ def test_every_problem_of_a_plan(folder: Path) -> None:
         assert "bad.yaml:3:" in done.stderr
     problems = json.loads(orchestrate("check", "bad.yaml", "--json", cwd=folder).stdout)["problems"]
     assert {problem["line"] for problem in problems} == {2, 3}
+
+
+@pytest.mark.parametrize("words", [("bad.yaml",), ("missing.yaml",), ("plan.yaml", "--set", "x")])
+def test_check_as_json_is_json_whatever_is_wrong(words: tuple[str, ...], folder: Path) -> None:
+    """Also when there is no plan, or the call is wrong; nothing is told twice."""
+    (folder / "bad.yaml").write_text("chunks: [{id: a, promt: x}]")
+    done = orchestrate("check", *words, "--json", cwd=folder)
+    assert (done.returncode, done.stderr) == (2, "")
+    told = json.loads(done.stdout)
+    assert told["ok"] is False
+    assert told["problems"][0]["file"] == words[0]
+    assert told["problems"][0]["message"]
+
+
+@pytest.mark.parametrize("store", [".", ""])
+def test_store_that_is_a_folder(store: str, folder: Path) -> None:
+    """It is told what a store is: a file."""
+    done = orchestrate("plan.yaml", *AT_ONCE, "--store", store, cwd=folder)
+    assert done.returncode == 3
+    assert f"the store {folder} is a folder; name a file in it, such as --store {folder}/store.db" in done.stderr
 
 
 def test_check_refuses_what_run_refuses(folder: Path) -> None:
