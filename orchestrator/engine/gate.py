@@ -71,7 +71,8 @@ class Gate:
                 if not pause.gave_up:
                     self._look_again(pause)
         if self._bounds.max_wall_s is not None:
-            self._mailbox.post_after(self._wall_left_s(), self._wall_reached)
+            # At once where it is over: what a round of the review begins would be finished.
+            self._wall_reached()
 
     def is_open(self, lane: Lane) -> bool:
         """Whether a chunk of this lane may start, as far as stops and pauses go."""

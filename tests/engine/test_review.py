@@ -10,7 +10,15 @@ from typing import Any
 
 from orchestrator import Request, RunControl, RunnerInfo, RunnerUnavailableError, SimulatedRunner
 from orchestrator.engine.recall import recall_result
-from orchestrator.events import ChunkFailed, ChunkRetryScheduled, ChunksAdded, RunEstimated, RunReviewed, RunStitched
+from orchestrator.events import (
+    ChunkFailed,
+    ChunkRetryScheduled,
+    ChunksAdded,
+    RunEstimated,
+    RunFinished,
+    RunReviewed,
+    RunStitched,
+)
 from orchestrator.store import open_store
 from tests.engine.runs import Story, play, play_on
 
@@ -200,6 +208,22 @@ def test_coverage_and_consistency_send_back_the_part_that_is_nearest(tmp_path: P
     assert "no section answers this point of the outline: Calling the night shift" in prompt
     assert "it says 'Kowalsky', the other parts say 'Kowalski'" in prompt
     assert story.result.status == "complete"
+
+
+def test_the_rounds_of_a_review_share_the_time_limit(tmp_path: Path) -> None:
+    """It does not begin anew with each: what a round takes alone is allowed, what all take together is not."""
+    plan: dict[str, Any] = {
+        "name": "p",
+        "chunks": [{"id": "a", "prompt": "Write a."}],
+        "stitch": {"expect": {"contains": "END"}},
+        "review": {"repair": "a", "rounds": 3},
+        "limits": {"max_wall_s": 1.8},
+    }
+    runner = SimulatedRunner(latency_s=1.0, answers=dict.fromkeys(["a", *(f"a.repair{at}" for at in (1, 2, 3))], "No."))
+    story = asyncio.run(play(plan, tmp_path, runner=runner))
+    assert (story.result.status, story.result.exit_code) == ("stopped", 4)
+    assert "the time limit of 1.8 s is reached" in story.only(RunFinished).reason
+    assert len(asked(runner)) <= 2
 
 
 def test_a_result_with_gaps_is_not_reviewed(tmp_path: Path) -> None:
