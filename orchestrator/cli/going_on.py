@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
 from typing import Any
 
-from orchestrator.events import RunEstimated, RunFinished, RunResumed, RunStarted
+from orchestrator.events import RunEstimated, RunFinished, RunResumed, RunReviewed, RunStarted
 from orchestrator.store import ChunkRecord, RunRecord, Store
 
 LONGEST_TEXT_CHARS = 200
@@ -29,25 +29,35 @@ _NOT_WRITTEN = "cannot write "
 class Past:
     """What is stored of a run. `estimate` is its latest `run_estimated` event, if it came that far.
 
-    `unclosed_s` is how long its latest process told of itself, when that has not ended, or was killed.
+    `unclosed_s` is how long its latest process told of itself, when that has not ended, or was killed. `faulty` are
+    the chunks that its latest review found something in.
     """
 
     run: RunRecord
     chunks: Sequence[ChunkRecord]
     estimate: Mapping[str, Any] | None
     unclosed_s: float = 0.0
+    faulty: tuple[str, ...] = ()
 
 
 def past_of(store: Store, run_id: str) -> Past:
     """All that `command_to_go_on` looks at. Raises `UnknownRunError` or `StoreError`."""
     events = store.events(run_id)
     estimates = [event for event in events if event["type"] == RunEstimated.type]
+    chunks = store.chunks(run_id)
     return Past(
         run=store.run(run_id),
-        chunks=store.chunks(run_id),
+        chunks=chunks,
         estimate=estimates[-1] if estimates else None,
         unclosed_s=_unclosed_s(events),
+        faulty=_faulty(events, [chunk.chunk_id for chunk in chunks]),
     )
+
+
+def _faulty(events: Sequence[Mapping[str, Any]], chunk_ids: Collection[str]) -> tuple[str, ...]:
+    looks = [event["problems"] for event in events if event["type"] == RunReviewed.type]
+    named = [problem.partition(": ")[0] for problem in looks[-1]] if looks else []
+    return tuple(dict.fromkeys(name for name in named if name in chunk_ids))
 
 
 def _unclosed_s(events: Sequence[Mapping[str, Any]]) -> float:
@@ -65,16 +75,28 @@ def command_to_go_on(past: Past, *, store: Path | None, here: Path) -> str:
     run = past.run
     if run.state == "complete" and not run.reason:
         return ""
-    if _SAME_FAILURE.match(run.reason) and run.options["is_file"] and run.plan_path is not None:
+    has_file = run.options["is_file"] and run.plan_path is not None
+    if has_file and _SAME_FAILURE.match(run.reason):
         return command_to_run_again(run, store=store, here=here)
+    if has_file and _is_answered(past):
+        return command_to_run_again(run, store=store, here=here, redo=past.faulty)
     words = ["resume", run.run_id, *_what_helps(past)]
     return shlex.join(["orchestrate", *words, *(["--store", str(store)] if store else [])])
 
 
-def command_to_run_again(run: RunRecord, *, store: Path | None, here: Path) -> str:
-    """The command for a new run of the same plan file as it is now, made as this one was made."""
+def _is_answered(past: Past) -> bool:
+    """Whether every answer is there, and the result is not what it should be: to resume would end the same."""
+    return past.run.state == "partial" and all(chunk.status == "succeeded" for chunk in past.chunks)
+
+
+def command_to_run_again(run: RunRecord, *, store: Path | None, here: Path, redo: Sequence[str] = ()) -> str:
+    """The command for a new run of the same plan file as it is now, made as this one was made.
+
+    `redo` are chunks that are to be asked again.
+    """
     assert run.plan_path is not None, "a plan without a file cannot be named"
     words = _run_again(run, plan=Path(run.plan_path), here=here)
+    words += [word for name in redo for word in ("--redo", name)]
     return shlex.join(["orchestrate", *words, *(["--store", str(store)] if store else [])])
 
 

@@ -137,6 +137,18 @@ def test_same_failure_without_a_plan_file() -> None:
     assert command_to_go_on(past(SAME, is_file=False), store=None, here=HERE) == "orchestrate resume r1"
 
 
+def test_every_answer_is_there_and_will_not_do() -> None:
+    """To resume would end the same: what the review found something in is asked again, after an edit or as it is."""
+    found = past("")
+    chunks = tuple(replace(chunk, status="succeeded") for chunk in found.chunks)
+    found = replace(found, run=replace(found.run, state="partial"), chunks=chunks)
+    again = "orchestrate guide.yaml -o guide.result.md"
+    assert command_to_go_on(found, store=None, here=HERE) == again
+    assert command_to_go_on(replace(found, faulty=("b",)), store=None, here=HERE) == f"{again} --redo b"
+    nowhere = replace(found, run=replace(found.run, options=KEPT | {"is_file": False}))
+    assert command_to_go_on(nowhere, store=None, here=HERE) == "orchestrate resume r1"
+
+
 def test_result_that_could_not_be_written() -> None:
     """The result goes to another place, of which it is sure that it takes it."""
     lost = past("cannot write /full/guide.md: No space left on device; all answers are stored")
@@ -281,3 +293,20 @@ def test_changed_plan_is_run_as_it_was_run_before(tmp_path: Path) -> None:
     words = shlex.split(named[1])
     assert words == ["plan.yaml", "--runner", runner, "--input", "topic=topic.txt", "--max-cost", "5.0", "-o", "out.md"]
     assert orchestrate(*words, cwd=tmp_path).returncode == 0
+
+
+def test_a_review_that_is_not_content(tmp_path: Path, fake_claude: FakeClaude) -> None:
+    """The printed command asks again for what was found wanting, and for nothing else; `status` prints the same."""
+    chunks = [{"id": "a", "prompt": "One."}, {"id": "b", "prompt": "Two."}]
+    plan = {"name": "p", "chunks": chunks, "review": {"consistency": ["names"], "rounds": 0}}
+    (tmp_path / "p.yaml").write_text(json.dumps(plan))
+    fake_claude.when("One.", "read_prompt", "init", {"text": "He is Kowalski. So says Kowalski."}, "result")
+    fake_claude.when("Two.", "read_prompt", "init", {"text": "There is Kowalsky."}, "result")
+    done = orchestrate("p.yaml", "--claude", str(fake_claude.path), cwd=tmp_path, env=KEY)
+    assert done.returncode == 1, done.stdout
+    command = done.stdout.splitlines()[-1].removeprefix("to go on: ")
+    assert command == "orchestrate p.yaml --claude fake/claude -o p.result.md --redo b"
+    assert json.loads(orchestrate("status", "--json", cwd=tmp_path).stdout)["next_command"] == command
+    fake_claude.when("Two.", "read_prompt", "init", {"text": "There is Kowalski."}, "result")
+    done = orchestrate(*shlex.split(command)[1:], cwd=tmp_path, env=KEY)
+    assert (done.returncode, len(fake_claude.calls())) == (0, 3)
