@@ -26,7 +26,7 @@ def check_expectations(
         _report_expect(review.expect, ("stitch", "expect"), report, over_texts=False)
     if review.review is not None:
         kinds: dict[str, ChunkKind] = {chunk.id: chunk.kind for chunk in chunks if chunk.id is not None}
-        _report_all(_review_problems(review.review, kinds, whole=review.expect), ("review",), report)
+        _report_all(_review_problems(review.review, kinds, whole=review.expects), ("review",), report)
 
 
 def _report_expect(expect: ExpectSpec, path: YamlPath, report: Report, *, over_texts: bool) -> None:
@@ -59,9 +59,7 @@ def _expect_problems(expect: ExpectSpec, *, over_texts: bool) -> Iterator[Proble
         yield "same_as_source", "there is no source to compare with", hint
 
 
-def _review_problems(
-    review: ReviewSpec, kinds: Mapping[str, ChunkKind], *, whole: ExpectSpec | None
-) -> Iterator[Problem]:
+def _review_problems(review: ReviewSpec, kinds: Mapping[str, ChunkKind], *, whole: bool) -> Iterator[Problem]:
     for key, name in (("coverage", review.coverage), ("repair", review.repair)):
         if name is not None and name not in kinds:
             near = did_you_mean(name, kinds) or f"there are {', '.join(list(kinds)[:8])}"

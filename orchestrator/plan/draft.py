@@ -251,8 +251,12 @@ def draft_context(raw: dict[str, Any], files: PlanFiles) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ReviewDraft:
-    """What is certain about what the result has to be like. `rubric` is its text, read; "" for none."""
+    """What is certain about what the result has to be like. `rubric` is its text, read; "" for none.
 
+    `expects` is True also for an `expect` of the whole that is wrong, and reported as such.
+    """
+
+    expects: bool
     expect: ExpectSpec | None
     review: ReviewSpec | None
     rubric: str
@@ -262,8 +266,10 @@ def draft_review(raw: dict[str, Any], files: PlanFiles) -> ReviewDraft:
     """The checks of the whole; a rubric that cannot be read is reported."""
     review = _part(ReviewSpec, raw.get("review"))
     rubric = _prompt(review.rubric, ("review", "rubric"), files) if review is not None and review.rubric else None
+    expect = mapping(raw.get("stitch")).get("expect")
     return ReviewDraft(
-        expect=_part(ExpectSpec, mapping(raw.get("stitch")).get("expect")),
+        expects=expect is not None,
+        expect=_part(ExpectSpec, expect),
         review=review,
         rubric=rubric.text if rubric is not None else "",
     )

@@ -356,3 +356,9 @@ def test_a_blank_request_is_told_as_such(tmp_path: Path) -> None:
     assert [each.hint for each in problems(tmp_path, 'request: "  "\n')] == [
         "the request is blank: say in it what is wanted, and the model makes the chunks"
     ]
+
+
+def test_a_slip_in_what_the_whole_is_to_be_like_is_told_once(tmp_path: Path) -> None:
+    """A `review` of it has something to look for, if only it were written well."""
+    text = "chunks: [{id: a, prompt: x}]\nstitch: {expect: {max_wrds: 5}}\nreview: {rounds: 1}\n"
+    assert [each.message for each in problems(tmp_path, text)] == ["unknown key `max_wrds`"]
