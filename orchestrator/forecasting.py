@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from orchestrator.binding import reuse_rules, runner_kind, selected
+from orchestrator.binding import kept_limit, reuse_rules, runner_kind, selected
 from orchestrator.engine.clock import Clock
 from orchestrator.engine.costs.allowance import WindowUse, foretell, window_from_record
+from orchestrator.engine.costs.estimating import warnings_of
 from orchestrator.engine.costs.forecast import forecast
 from orchestrator.engine.costs.measuring import learn
 from orchestrator.engine.costs.outlook import Outlook, outlook
@@ -84,7 +85,15 @@ async def _make_outlook(workload: Workload, options: Options, loader: Loader, *,
             cost_usd_high=estimate.cost_usd_high,
             now_s=Clock().epoch_s(),
         )
-        return outlook(found.ahead, forecast=found, estimate=estimate, rules=rules, runner=runner, windows=windows)
+        return outlook(
+            found.ahead,
+            forecast=found,
+            estimate=estimate,
+            rules=rules,
+            runner=runner,
+            warnings=warnings_of(estimate, workload, max_cost_usd=kept_limit(workload, options)),
+            windows=windows,
+        )
 
     return await loader.watch.run(lambda: look_into(store_path(options), question))
 

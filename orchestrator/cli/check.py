@@ -15,7 +15,7 @@ from orchestrator.cli.given import environment, existing_plan, given_inputs, sto
 from orchestrator.cli.loading import loading_on_stderr
 from orchestrator.cli.printing import print_json, print_lines
 from orchestrator.errors import OrchestrateError, PlanError, Problem
-from orchestrator.plan.advice import notes, window_problems
+from orchestrator.plan.advice import notes, uncounted_calls, window_problems
 from orchestrator.plan.estimate import Estimate, estimate_workload
 from orchestrator.plan.grouping import group_words
 from orchestrator.plan.inputs import GivenInput
@@ -130,7 +130,7 @@ def plan_record(workload: Workload, estimate: Estimate, *, here: Path, tally: Ta
             "time_s_low": estimate.time_s_low,
             "time_s_high": estimate.time_s_high,
         },
-        "warnings": [*estimate.warnings, *([UNPLANNED] if workload.to_be_planned else [])],
+        "warnings": [*estimate.warnings, *uncounted_calls(workload), *([UNPLANNED] if workload.to_be_planned else [])],
         "notes": list(notes(workload, estimate, tally=tally)),
         "stitch": {"format": workload.stitch_format, "chunks": list(workload.stitch_chunks)},
         "output": None if files is not None else str(workload.output or default),

@@ -7,6 +7,7 @@ from itertools import islice
 
 from orchestrator.errors import Problem
 from orchestrator.plan.estimate import Estimate
+from orchestrator.plan.expecting import ReviewSpec
 from orchestrator.plan.naming import Reference
 from orchestrator.plan.prices import Price, price_table
 from orchestrator.plan.selection import entry_of
@@ -144,3 +145,16 @@ def _tools(workload: Workload) -> Iterator[str]:
 
 def _price(model: str | None) -> Price:
     return price_table().find(model) or price_table().dearest()
+
+
+def uncounted_calls(workload: Workload) -> tuple[str, ...]:
+    """What is asked beyond the chunks of the plan, a sentence each: how much depends on their answers."""
+    told: list[str] = []
+    spec = workload.review or (ReviewSpec() if workload.expect is not None else None)
+    if workload.rubric:
+        told.append("a model that judges the result makes one more call a round, or several for a long result")
+    if spec is not None and spec.rounds > 0:
+        told.append("what the review sends back is asked again, one call for each part, beyond these figures")
+    if workload.transitions:
+        told.append("transitions make one more short call between any two answers")
+    return tuple(told)

@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.api import forecast_plan, run_plan
 from orchestrator.engine.costs.outlook import Outlook
-from orchestrator.events import ChunkReused, ChunkStarted
+from orchestrator.events import ChunkReused, ChunkStarted, Event, RunEstimated
 from orchestrator.plan.tokens import count_tokens
 from orchestrator.runners.base import Failure, FailureClass, Reply, Request, Usage
 from orchestrator.runners.invented import WORDS
@@ -186,3 +186,23 @@ def test_a_sample_of_an_answer(tmp_path: Path) -> None:
     assert len(found.chunks) == 5
     assert (tmp_path / "guide.sample.md").exists()
     assert not (tmp_path / "guide.md").exists()
+
+
+def test_what_the_figures_do_not_count_is_told_beside_them(tmp_path: Path) -> None:
+    """The same warnings as the run itself gives; none where nothing has to be asked."""
+    told: list[RunEstimated] = []
+
+    def watch(event: Event) -> None:
+        if isinstance(event, RunEstimated):
+            told.append(event)
+
+    plan = {"chunks": CHUNKS, "stitch": {"expect": {"max_words": 100_000}, "transitions": True}}
+    options: Any = {"base_dir": tmp_path, "store": tmp_path / "store.db", "runner": "simulated:latency_s=0"}
+    for limit in (1e-9, 100.0):
+        found = forecast_plan(plan, **options, max_cost_usd=1e-9)
+        run_plan(plan, **options, max_cost_usd=limit, on_event=watch)
+        assert found.warnings[:2] == told[-1].warnings[:2]
+        assert "more than the limit of $0.000000001" in found.warnings[2]
+    assert any("sends back is asked again" in each for each in told[0].warnings)
+    assert any("transitions make one more" in each for each in told[0].warnings)
+    assert forecast_plan(plan, **options).warnings == ()

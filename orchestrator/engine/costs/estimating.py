@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from orchestrator.engine.costs.budget import above_limit
 from orchestrator.engine.costs.forecast import Forecast
-from orchestrator.engine.reviewing.review import uncounted_calls
 from orchestrator.engine.settings import RunSettings, Surroundings
+from orchestrator.plan.advice import uncounted_calls
 from orchestrator.plan.estimate import Estimate, estimate_workload
 from orchestrator.plan.learned import Learned
 from orchestrator.plan.loading import Texts

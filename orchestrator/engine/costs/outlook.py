@@ -81,6 +81,7 @@ def outlook(
     estimate: Estimate,
     rules: ReuseRules,
     runner: str,
+    warnings: tuple[str, ...],
     windows: tuple[WindowOutlook, ...] = (),
 ) -> Outlook:
     """What the workload would do with this kind of runner, and with the store as `forecast` found it."""
@@ -116,7 +117,7 @@ def outlook(
         estimate=estimate,
         critical_path=path,
         critical_path_s=seconds,
-        warnings=estimate.warnings,
+        warnings=warnings,
         windows=windows,
         planning=workload.to_be_planned,
     )

@@ -212,19 +212,6 @@ class Review:
         )
 
 
-def uncounted_calls(workload: Workload) -> tuple[str, ...]:
-    """What is asked beyond the chunks of the plan, a sentence each: how much depends on their answers."""
-    told: list[str] = []
-    spec = workload.review or (ReviewSpec() if workload.expect is not None else None)
-    if workload.rubric:
-        told.append("a model that judges the result makes one more call a round, or several for a long result")
-    if spec is not None and spec.rounds > 0:
-        told.append("what the review sends back is asked again, one call for each part, beyond these figures")
-    if workload.transitions:
-        told.append("transitions make one more short call between any two answers")
-    return tuple(told)
-
-
 def repaired(answers: Mapping[str, str]) -> Mapping[str, str]:
     """The same answers, where a chunk that was repaired has the answer of its latest repair."""
     latest = latest_repair(answers)
