@@ -170,6 +170,10 @@ class NoLock:
 
     def acquire(self) -> None: ...
 
+    def try_acquire(self) -> bool:
+        """Nobody else has it."""
+        return True
+
     def release(self) -> None: ...
 
 
