@@ -244,6 +244,9 @@ class RunSession:
         if self._ledger.answers or not self._stop[0]:
             faulty = {each.chunk_id for each in self._review.remaining} | ({""} if chunks else set[str]())
             await self._delivery.deliver(complete=self._status() == "complete", faulty=faulty)
+        if self._status() == "complete":
+            # A stop that came when every answer was there has stopped nothing.
+            self._stop = ("", "")
         await self._finish()
 
     async def _can_ask(self, chunks: Sequence[Chunk]) -> bool:
@@ -273,9 +276,6 @@ class RunSession:
         """Tell the end, let go of everything, and leave the `result`."""
         counts = self._ledger.counts
         status = self._status()
-        if status == "complete":
-            # A stop that came when every answer was there has stopped nothing.
-            self._stop = ("", "")
         self._journal.append(
             RunFinished,
             self._state(status, self._stop[1]),
