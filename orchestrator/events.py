@@ -242,6 +242,8 @@ class RunFinished(EventBase):
 
     `elapsed_s` is this process's; `work_s` is what its paid attempts took one after the other. `windows` are the
     login's usage windows as seen last, each with `name`, `utilization`, `resets_at`, `moved`, `step` and `cost_usd`.
+    The tokens are those of this process that the API's cache gave back and took in; `cache_saved_usd` is what that
+    saved against sending them all, in US dollars.
     """
 
     type: ClassVar[str] = "run_finished"
@@ -256,6 +258,9 @@ class RunFinished(EventBase):
     work_s: float
     reason: str
     windows: tuple[Mapping[str, Any], ...] = ()
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    cache_saved_usd: float = 0.0
 
 
 Event = (

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from orchestrator.engine.clock import Clock
+from orchestrator.engine.costs.caching import CacheUse
 from orchestrator.engine.journal import Journal
 from orchestrator.engine.schedule import Skip
 from orchestrator.events import (
@@ -70,6 +71,7 @@ class Ledger:
         self.reused_ids: set[str] = set()
         self.counts = Counts()
         self.work_s = 0.0
+        self.cache = CacheUse()
 
     def _write(self, record: ChunkRecord) -> Work:
         self.records[record.chunk_id] = record
@@ -143,6 +145,7 @@ class Ledger:
         before = self.records[chunk_id]
         reply = replace(reply, text=_whole_characters(reply.text))
         self.work_s += end.elapsed_s
+        self.cache.add(reply.usage, model=reply.model)
         record = replace(
             before,
             status="succeeded",

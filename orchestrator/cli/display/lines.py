@@ -187,6 +187,9 @@ def final_line(view: RunView, event: RunFinished, *, here: str = "") -> str:
     if view.paid and event.elapsed_s > 0 and event.work_s / event.elapsed_s > SPEED_UP_WORTH_TELLING:
         facts.append(f"{event.work_s / event.elapsed_s:.1f} × faster than one by one")
     facts.append(money(event.cost_usd) + (" simulated" if view.runner.startswith("simulated") else ""))
+    if event.cache_read_tokens:
+        saved = f", {money(event.cache_saved_usd)} saved" if event.cache_saved_usd > 0 else ""
+        facts.append(f"{event.cache_read_tokens:,} tokens from the cache{saved}")
     if usage := windows_fact(event.windows):
         facts.append(usage)
     if view.stitched and view.stitched.path:
