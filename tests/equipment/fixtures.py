@@ -23,6 +23,11 @@ def standin_api() -> Iterator[StandInApi]:
 @pytest.fixture(scope="session")
 def claude_binary() -> Path:
     """The real CLI that `claude-agent-sdk` bundles. Its absence is a failure: much is tested on it alone."""
+    return bundled_claude()
+
+
+def bundled_claude() -> Path:
+    """The binary in the installed `claude-agent-sdk`; fails when it is not there."""
     spec = importlib.util.find_spec("claude_agent_sdk")
     if spec is None or spec.origin is None:
         pytest.fail("the real CLI is missing; install the extra: pip install -e '.[claude,dev]'")

@@ -1,0 +1,199 @@
+"""How near a run comes to the shortest time that its chunks allow, for graphs of several shapes.
+
+Prints a Markdown table. `benchmarks/README.md` says how to run it and what the columns mean.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from machine import described
+
+from orchestrator import Reply, Request, RunnerInfo, Usage, arun_plan
+
+MAX_CONCURRENCY = 4
+"""What a run does unless it is told otherwise."""
+TOKENS_PER_S = 2_000
+"""As if answers were short enough for so many of them to fit into a minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Chunks by name: what each waits for, and how many seconds its answer takes, which the engine is not told."""
+
+    before: Mapping[str, tuple[str, ...]]
+    seconds: Mapping[str, float]
+
+    def bound_s(self) -> float:
+        """No schedule is shorter: the longest path, or all the work over the slots, whichever is larger."""
+        ends: dict[str, float] = {}
+        for name, before in self.before.items():
+            ends[name] = self.seconds[name] + max((ends[each] for each in before), default=0.0)
+        return max(max(ends.values()), sum(self.seconds.values()) / MAX_CONCURRENCY)
+
+
+Shape = Callable[[int], dict[str, tuple[str, ...]]]
+
+
+def independent(count: int) -> dict[str, tuple[str, ...]]:
+    """Nothing waits for anything."""
+    return {f"c{n}": () for n in range(count)}
+
+
+def ragged_chains(count: int) -> dict[str, tuple[str, ...]]:
+    """Chains of 1 to 19 chunks beside each other."""
+    before: dict[str, tuple[str, ...]] = {}
+    chain = 0
+    while len(before) < count:
+        chain += 1
+        for link in range(min(1 + chain * 7 % 19, count - len(before))):
+            before[f"c{chain}_{link}"] = (f"c{chain}_{link - 1}",) if link else ()
+    return before
+
+
+def reduce_tree(count: int) -> dict[str, tuple[str, ...]]:
+    """Nine of ten are leaves; every ten of a level are merged into one of the next."""
+    before: dict[str, tuple[str, ...]] = {}
+    level = [f"c0_{n}" for n in range(count * 9 // 10)]
+    before |= dict.fromkeys(level, ())
+    depth = 0
+    while len(level) > 1:
+        depth += 1
+        merges = {f"c{depth}_{at}": tuple(level[at * 10 : at * 10 + 10]) for at in range((len(level) + 9) // 10)}
+        before |= merges
+        level = list(merges)
+    return before
+
+
+def branches(count: int) -> dict[str, tuple[str, ...]]:
+    """Many questions, each with two to five searches, a step for each search, and one that joins them.
+
+    The shape of the parallel questions with which planners of function calls are compared.
+    """
+    before: dict[str, tuple[str, ...]] = {}
+    question = 0
+    while len(before) < count:
+        question += 1
+        width = 2 + question % 4
+        searches = [f"c{question}_s{n}" for n in range(width)]
+        steps = {f"c{question}_m{n}": (search,) for n, search in enumerate(searches)}
+        before |= {**dict.fromkeys(searches, ()), **steps, f"c{question}_join": tuple(steps)}
+    return before
+
+
+def layered(count: int) -> dict[str, tuple[str, ...]]:
+    """Forty layers; each chunk waits for three at random of the layer above."""
+    chance, width = random.Random(7), max(1, count // 40)
+    names = [f"c{n // width}_{n % width}" for n in range(count)]
+    above = (names[max(0, n // width - 1) * width : n // width * width] for n in range(count))
+    return {name: tuple(chance.sample(layer, min(3, len(layer)))) for name, layer in zip(names, above, strict=True)}
+
+
+SHAPES: dict[str, Shape] = {
+    "independent": independent,
+    "ragged chains": ragged_chains,
+    "reduce tree": reduce_tree,
+    "branches": branches,
+    "layers": layered,
+}
+
+
+def heavy_tailed(names: list[str], *, mean_s: float, seed: int) -> dict[str, float]:
+    """Log-normal seconds, most of them short, some ten times the median and none longer."""
+    chance = random.Random(seed)
+    drawn = [min(10.0, chance.lognormvariate(0.0, 0.8)) for _ in names]
+    scale = mean_s * len(drawn) / sum(drawn)
+    return {name: each * scale for name, each in zip(names, drawn, strict=True)}
+
+
+class TimedRunner:
+    """Answers after as many seconds as the graph says."""
+
+    kind = "timed"
+
+    def __init__(self, seconds: Mapping[str, float]) -> None:
+        self._seconds = seconds
+
+    async def open(self) -> RunnerInfo:
+        """Always ready."""
+        return RunnerInfo(version="1", login="nobody")
+
+    async def close(self) -> None:
+        """Nothing to end."""
+
+    async def run(self, request: Request, *, on_progress: object) -> Reply:
+        """Wait, then answer in a line."""
+        await asyncio.sleep(self._seconds[request.chunk_id])
+        usage = Usage(input_tokens=10, output_tokens=round(self._seconds[request.chunk_id] * TOKENS_PER_S))
+        return Reply(text=f"Answer of {request.chunk_id}.", model="timed", usage=usage)
+
+
+async def wall_s(graph: Graph, folder: Path) -> float:
+    """Seconds from the first start of a chunk to the last end, through the whole engine and a store on the disk.
+
+    The second time in a folder, what the first run took is known.
+    """
+    chunks = [
+        {"id": name, "prompt": f"Write {name}.", "depends_on": list(before)} for name, before in graph.before.items()
+    ]
+    plan = {"chunks": chunks, "limits": {"max_concurrency": MAX_CONCURRENCY}}
+    times: list[float] = []
+    result = await arun_plan(
+        plan,
+        runner=TimedRunner(graph.seconds),
+        store=folder / "store.db",
+        base_dir=folder,
+        fresh=True,
+        on_event=lambda event: times.append(time.perf_counter()) if event.type.startswith("chunk_") else None,
+    )
+    result.raise_for_failure()
+    return times[-1] - times[0]
+
+
+async def barrier_s(graph: Graph) -> float:
+    """The same with a barrier after each level, as a graph of supersteps runs it."""
+    limit, level = asyncio.Semaphore(MAX_CONCURRENCY), dict[str, int]()
+    for name, before in graph.before.items():
+        level[name] = 1 + max((level[each] for each in before), default=-1)
+
+    async def one(name: str) -> None:
+        async with limit:
+            await asyncio.sleep(graph.seconds[name])
+
+    begin = time.perf_counter()
+    for depth in range(max(level.values()) + 1):
+        await asyncio.gather(*(one(name) for name in level if level[name] == depth))
+    return time.perf_counter() - begin
+
+
+def main() -> int:
+    """Every shape through the engine, and level by level beside it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--chunks", type=int, default=1_000)
+    parser.add_argument("--seconds", type=float, default=0.1, help="an answer takes on average")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    print(described(), f"· {options.chunks:,} chunks, {MAX_CONCURRENCY} at once\n")
+    print("| shape | bound | first run ÷ bound | second run ÷ bound | level by level ÷ bound |")
+    print("|---|---:|---:|---:|---:|")
+    for name, shape in SHAPES.items():
+        before = shape(options.chunks)
+        graph = Graph(before, heavy_tailed(list(before), mean_s=options.seconds, seed=options.seed))
+        bound = graph.bound_s()
+        with tempfile.TemporaryDirectory() as folder:
+            walls = [asyncio.run(wall_s(graph, Path(folder))) for _ in range(2)]
+        ratios = [each / bound for each in (*walls, asyncio.run(barrier_s(graph)))]
+        print(f"| {name} | {bound:.1f} s | " + " | ".join(f"{each:.3f}" for each in ratios) + " |", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
