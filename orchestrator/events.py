@@ -241,9 +241,7 @@ class RunFinished(EventBase):
     """Last event of a process. `reason` says why a stopped run stopped, else it is empty.
 
     `elapsed_s` is this process's; `work_s` is what its paid attempts took one after the other. `windows` are the
-    login's usage windows as seen last, each with `name`, `utilization`, `resets_at`, `moved`, `step` and `cost_usd`.
-    The tokens are those of this process that the API's cache gave back and took in; `cache_saved_usd` is what that
-    saved against sending them all, in US dollars.
+    login's usage windows as seen last (see `WindowUse`). The cache is that of the API, for this process alone.
     """
 
     type: ClassVar[str] = "run_finished"

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from functools import partial
 
 from orchestrator.engine.brake import Brake
+from orchestrator.engine.clock import Clock
 from orchestrator.engine.gate import Gate
+from orchestrator.engine.head_start import LONGEST_HEAD_START_S, HeadStart
 from orchestrator.engine.lookup import Lookup
 from orchestrator.engine.mailbox import Mailbox
-from orchestrator.engine.schedule import Schedule
+from orchestrator.engine.schedule import Lane, Schedule
 from orchestrator.errors import StoreError
 from orchestrator.store import Store
 from orchestrator.store.lock import RunLock
@@ -69,12 +71,15 @@ class Admission:
         gate: Gate,
         brake: Brake,
         claims: Claims,
+        clock: Clock,
         start: Callable[[str], None],
     ) -> None:
         self._schedule = schedule
         self._mailbox = mailbox
         self._gate = gate
         self._brake = brake
+        self._head_start = HeadStart(context_chars=len(lookup.context))
+        self._clock = clock
         self._lookup = lookup
         self._claims = claims
         self._on_start = start
@@ -86,14 +91,26 @@ class Admission:
         With all `settled`, nothing to look up and nothing that may ever go on again, the run is stopped.
         """
         self._schedule.max_concurrency = self._brake.most
-        while (chunk_id := self._schedule.next_startable(self._gate.is_open)) is not None:
+        while (chunk_id := self._schedule.next_startable(self._is_open)) is not None:
             running = self._schedule.running_count
             if not self._brake.admits(running=running) or not self._gate.admits(chunk_id, running=running):
                 return
-            self._gate.reserve(self._schedule.start(self._gate.is_open))
+            self._gate.reserve(self._schedule.start(self._is_open))
+            beginning, now_s = self._schedule.lane(chunk_id).beginning, self._clock.monotonic_s()
+            if self._head_start.started(chunk_id, beginning, now_s=now_s):
+                self._mailbox.post_after(LONGEST_HEAD_START_S, lambda: None)
             self._confirm(chunk_id)
         if settled and not self._lookup.pending and not self._schedule.running_count:
-            self._gate.stop_if_stuck(self._schedule.waiting_lanes)
+            self._gate.stop_if_stuck(lane.accounts for lane in self._schedule.waiting_lanes)
+
+    def _is_open(self, lane: Lane) -> bool:
+        now_s = self._clock.monotonic_s()
+        return self._gate.is_open(lane.accounts) and self._head_start.admits(lane.beginning, now_s=now_s)
+
+    def answering(self, chunk_id: str) -> None:
+        """The answer of a chunk has begun, which may be what others wait for."""
+        if self._head_start.answering(chunk_id, now_s=self._clock.monotonic_s()):
+            self._mailbox.post(lambda: None)
 
     def again(self, chunk_id: str, *, wait_s: float) -> None:
         """Have the chunk queued once more after a wait."""
@@ -112,7 +129,7 @@ class Admission:
 
     def _looked_again(self, chunk_id: str, has_answer: bool) -> None:
         # A limit may have been met meanwhile, or the one call that tries it be under way.
-        if not has_answer and self._gate.is_open(self._schedule.lane(chunk_id)):
+        if not has_answer and self._gate.is_open(self._schedule.lane(chunk_id).accounts):
             self._start(chunk_id)
             return
         self.let_go(chunk_id)
@@ -124,7 +141,12 @@ class Admission:
         self._started.add(chunk_id)
         self._on_start(chunk_id)
 
+    def ended(self, chunk_id: str, *, answered: bool) -> None:
+        """The attempt is over."""
+        self._head_start.ended(chunk_id, answered=answered, now_s=self._clock.monotonic_s())
+
     def _give_back(self, chunk_id: str) -> None:
+        self.ended(chunk_id, answered=False)
         self._gate.release(chunk_id)
         self._schedule.release(chunk_id)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
@@ -48,7 +48,7 @@ class Tries:
 class Attempts:
     """Starts attempts and reports their ends. `of` has the tries of every chunk that was ever started.
 
-    `on_answering` is called with the chunk's id whenever text of its answer arrives, `judge` with the answer.
+    Each of `on_answering` is called with the chunk's id whenever text of its answer arrives, `judge` with the answer.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Attempts:
         clock: Clock,
         judge: Judge,
         bounds: CallBounds,
-        on_answering: Callable[[str], None],
+        on_answering: Sequence[Callable[[str], None]],
         on_ended: OnEnded,
     ) -> None:
         self.of: dict[str, Tries] = {}
@@ -163,7 +163,8 @@ class Attempts:
         return judging.result()
 
     def _progressed(self, chunk_id: str, output_chars: int) -> None:
-        self._on_answering(chunk_id)
+        for each in self._on_answering:
+            each(chunk_id)
         tries = self.of[chunk_id]
         now = self._clock.monotonic_s()
         if now - tries.told_s >= PROGRESS_INTERVAL_S:

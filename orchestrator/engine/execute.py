@@ -88,6 +88,8 @@ class Executor:
             on_missing=schedule.enqueue,
         )
         self._allowances = allowances
+        self._brake = Brake(bounds, most=schedule.max_concurrency, journal=journal, mailbox=self._mailbox, clock=clock)
+        self._admission = self._make_admission(claims)
         self._attempts = Attempts(
             runner,
             journal=journal,
@@ -95,15 +97,23 @@ class Executor:
             clock=clock,
             judge=lambda chunk_id, reply: self._drafts.whole(self._chunks[chunk_id], reply),
             bounds=bounds.calls,
-            on_answering=allowances.heard,
+            on_answering=(allowances.heard, self._admission.answering),
             on_ended=self._on_attempt_ended,
-        )
-        self._brake = Brake(bounds, most=schedule.max_concurrency, journal=journal, mailbox=self._mailbox, clock=clock)
-        self._admission = Admission(
-            schedule, self._mailbox, self._lookup, gate=self._gate, brake=self._brake, claims=claims, start=self._start
         )
         self._unsettled = 0
         control.subscribe(lambda level: self._mailbox.post(partial(self._on_stop_asked, level)))
+
+    def _make_admission(self, claims: Claims) -> Admission:
+        return Admission(
+            self._schedule,
+            self._mailbox,
+            self._lookup,
+            gate=self._gate,
+            brake=self._brake,
+            claims=claims,
+            clock=self._clock,
+            start=self._start,
+        )
 
     @property
     def stop(self) -> tuple[StopClass, str]:
@@ -227,6 +237,7 @@ class Executor:
     def _on_attempt_ended(self, request: Request, outcome: Outcome, elapsed_s: float) -> None:
         chunk_id = request.chunk_id
         self._schedule.release(chunk_id)
+        self._admission.ended(chunk_id, answered=isinstance(outcome, Reply))
         charge = self._budgets.settle(chunk_id, outcome)
         self._allowances.ended(chunk_id, outcome.windows, cost_usd=charge)
         end = AttemptEnd(attempt=request.attempt, elapsed_s=elapsed_s, charge_usd=charge)

@@ -11,7 +11,7 @@ from orchestrator.engine.costs.budgets import Budgets
 from orchestrator.engine.journal import Journal
 from orchestrator.engine.mailbox import Mailbox
 from orchestrator.engine.patience import CallBounds
-from orchestrator.engine.pauses import Lane, Limit, Paused, PauseLeft, Pauses
+from orchestrator.engine.pauses import Limit, Paused, PauseLeft, Pauses, Payers
 from orchestrator.engine.policy import PROVES_OPEN, StopClass
 from orchestrator.events import RunContinued, RunPaused
 from orchestrator.runners.base import Failure, Reply
@@ -74,9 +74,9 @@ class Gate:
             # At once where it is over: what a round of the review begins would be finished.
             self._wall_reached()
 
-    def is_open(self, lane: Lane) -> bool:
-        """Whether a chunk of this lane may start, as far as stops and pauses go."""
-        return not self.stop_class and self._pauses.open_account(lane) is not None
+    def is_open(self, payers: Payers) -> bool:
+        """Whether a chunk that one of these accounts may pay for may start, as far as stops and pauses go."""
+        return not self.stop_class and self._pauses.open_account(payers) is not None
 
     def admits(self, chunk_id: str, *, running: int) -> bool:
         """Whether this chunk may be paid for while `running` others are under way; a limit may stop the run."""
@@ -96,9 +96,9 @@ class Gate:
         """The chunk does not start after all: what was set aside for it is free again."""
         self._budgets.release(chunk_id)
 
-    def started(self, chunk_id: str, lane: Lane) -> str:
+    def started(self, chunk_id: str, payers: Payers) -> str:
         """An attempt of the chunk starts. Returns the account that pays for it, empty for the usual login."""
-        account = self._pauses.open_account(lane)
+        account = self._pauses.open_account(payers)
         assert account is not None, "only what is open is started"
         self._pauses.started(account, chunk_id)
         self._under_way[chunk_id] = account
@@ -121,9 +121,9 @@ class Gate:
         if _HARDEST_LAST.index(stop_class) > _HARDEST_LAST.index(self.stop_class):
             self.stop_class, self.stop_reason = stop_class, reason
 
-    def stop_if_stuck(self, lanes: Iterable[Lane]) -> None:
-        """With nothing under way, and all that is left in these lanes: stop when none will open again."""
-        if reason := self._pauses.why_stuck(lanes):
+    def stop_if_stuck(self, waiting: Iterable[Payers]) -> None:
+        """With nothing under way, and all that is left waiting for these: stop when none will open again."""
+        if reason := self._pauses.why_stuck(waiting):
             self.stop("stopped", reason)
 
     def lift(self) -> None:

@@ -12,9 +12,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from orchestrator.engine.head_start import beginning_of
 from orchestrator.engine.merging import SHRINKS, Sized, cut_to_fit, pack
 from orchestrator.engine.render import Known
-from orchestrator.engine.schedule import FinalStatus, Node, OnMissing
+from orchestrator.engine.schedule import FinalStatus, Lane, Node, OnMissing
 from orchestrator.engine.stitching.join_source import groups_by_source, source_text
 from orchestrator.plan.continuity import with_keepers
 from orchestrator.plan.pieces import answer_items, chained, pair_chunks, piece_chunks
@@ -125,7 +126,7 @@ class Groups:
             upstream=upstream,
             after=chunk.after,
             duration_s=duration_s,
-            lane=chunk.accounts,
+            lane=Lane(chunk.accounts, beginning_of(chunk)),
         )
 
     def cause(self, node_id: str) -> str:

@@ -7,11 +7,13 @@ it back (at a tenth). Source: "Prompt caching", documentation of the Claude API,
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+import json
 from dataclasses import dataclass
 
-LARGE_PREFIX_TOKENS = 4_096
-"""Beginnings below this are not cached by every model, and save less than the head start delays."""
+from orchestrator.plan.workload import Chunk
+
+LARGE_CONTEXT_CHARS = 16_000
+"""About 4,000 tokens. Beginnings below this are not cached by every model, and save less than a head start delays."""
 
 CACHE_LIFE_S = 270.0
 """The cache keeps a beginning for 300 s; a call takes its time to get there."""
@@ -30,29 +32,29 @@ class _Beginning:
 
 
 class HeadStart:
-    """Asked before each start. A `prefix` is whatever two calls have in common when their requests begin alike.
+    """Asked before each start, by the `beginning` that a chunk's request has in common with others.
 
-    `tokens` is the length of the shared text. Times are seconds of one clock that never goes back.
+    `context_chars` is the length of the text that all share. Times are seconds of one clock that never goes back.
     """
 
-    def __init__(self, *, tokens: int) -> None:
-        self._is_worth_it = tokens >= LARGE_PREFIX_TOKENS
-        self._beginnings: dict[Hashable, _Beginning] = {}
-        self._prefixes: dict[str, Hashable] = {}
+    def __init__(self, *, context_chars: int) -> None:
+        self._is_worth_it = context_chars >= LARGE_CONTEXT_CHARS
+        self._beginnings: dict[str, _Beginning] = {}
+        self._of: dict[str, str] = {}
 
-    def admits(self, prefix: Hashable, *, now_s: float) -> bool:
-        """Whether a call with this prefix may start: it is cached, nobody has gone first yet, or that took too long."""
-        known = self._beginnings.get(prefix)
+    def admits(self, beginning: str, *, now_s: float) -> bool:
+        """Whether a call that begins so may start: it is cached, nobody has gone first yet, or that takes too long."""
+        known = self._beginnings.get(beginning)
         if not self._is_worth_it or known is None or not known.first:
             return True
         return now_s < known.cached_until_s or now_s - known.since_s >= LONGEST_HEAD_START_S
 
-    def started(self, chunk_id: str, prefix: Hashable, *, now_s: float) -> bool:
+    def started(self, chunk_id: str, beginning: str, *, now_s: float) -> bool:
         """A call starts. Whether others now have to wait for it, at most `LONGEST_HEAD_START_S`."""
         if not self._is_worth_it:
             return False
-        known = self._beginnings.setdefault(prefix, _Beginning())
-        self._prefixes[chunk_id] = prefix
+        known = self._beginnings.setdefault(beginning, _Beginning())
+        self._of[chunk_id] = beginning
         if now_s < known.cached_until_s:
             known.cached_until_s = now_s + CACHE_LIFE_S
             return False
@@ -63,10 +65,10 @@ class HeadStart:
 
     def answering(self, chunk_id: str, *, now_s: float) -> bool:
         """The answer of a call has begun. Whether that lets others start."""
-        prefix = self._prefixes.pop(chunk_id, None)
-        if prefix is None:
+        beginning = self._of.pop(chunk_id, None)
+        if beginning is None:
             return False
-        known = self._beginnings[prefix]
+        known = self._beginnings[beginning]
         waited = bool(known.first)
         known.first, known.cached_until_s = "", now_s + CACHE_LIFE_S
         return waited
@@ -76,6 +78,13 @@ class HeadStart:
         if answered:
             self.answering(chunk_id, now_s=now_s)
             return
-        prefix = self._prefixes.pop(chunk_id, None)
-        if prefix is not None and self._beginnings[prefix].first == chunk_id:
-            self._beginnings[prefix].first = ""
+        beginning = self._of.pop(chunk_id, None)
+        if beginning is not None and self._beginnings[beginning].first == chunk_id:
+            self._beginnings[beginning].first = ""
+
+
+def beginning_of(chunk: Chunk) -> str:
+    """What shapes the part of a chunk's request that comes before its prompt, apart from the context of all."""
+    tools = list(chunk.tooling.tools) if chunk.tooling is not None else []
+    schema = json.dumps(chunk.output_schema, sort_keys=True) if chunk.output_schema is not None else ""
+    return json.dumps([chunk.model, chunk.effort, tools, schema, chunk.memory])

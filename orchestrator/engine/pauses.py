@@ -35,7 +35,7 @@ LONGEST_WINDOW_S = 32 * 86_400.0
 SAME_RESET_S = 60.0
 """Resets that lie no further apart are one."""
 
-Lane = tuple[str, ...]
+Payers = tuple[str, ...]
 """The accounts that may pay for a chunk, the preferred first."""
 
 
@@ -139,18 +139,18 @@ class Pauses:
         """The pauses that are not over."""
         return [each.paused for each in self._accounts.values() if each.paused is not None]
 
-    def open_account(self, lane: Lane) -> str | None:
-        """The first account of the lane on which a call may start now; None when each waits."""
-        return next((account for account in lane or ("",) if self._is_open(account)), None)
+    def open_account(self, payers: Payers) -> str | None:
+        """The first of these accounts on which a call may start now; None when each waits."""
+        return next((account for account in payers or ("",) if self._is_open(account)), None)
 
     def _is_open(self, account: str) -> bool:
         state = self._accounts.get(account)
         return state is None or (state.paused is None and not (state.proving and state.canary))
 
-    def why_stuck(self, lanes: Iterable[Lane]) -> str:
-        """Why none of these lanes will ever open again, in words; empty when one may."""
+    def why_stuck(self, all_payers: Iterable[Payers]) -> str:
+        """Why nobody who waits for these will ever go on, in words; empty when one may."""
         given_up = {each.account: each.gave_up for each in self.paused if each.gave_up}
-        accounts = dict.fromkeys(account for lane in lanes for account in lane or ("",))
+        accounts = dict.fromkeys(account for payers in all_payers for account in payers or ("",))
         if not accounts or any(account not in given_up for account in accounts):
             return ""
         return "; ".join(given_up[account] for account in accounts)

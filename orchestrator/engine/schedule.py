@@ -15,10 +15,17 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
-from typing import Literal
+from typing import Literal, NamedTuple
 
 FinalStatus = Literal["succeeded", "failed", "skipped"]
 OnMissing = Literal["skip", "gap"]
+
+
+class Lane(NamedTuple):
+    """What chunks of one queue have in common: who may pay for them, and how their requests begin."""
+
+    accounts: tuple[str, ...] = ()
+    beginning: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +43,10 @@ class Node:
     upstream: Mapping[str, OnMissing] = field(default_factory=dict[str, OnMissing])
     after: tuple[str, ...] = ()
     duration_s: float = 1.0
-    lane: tuple[str, ...] = ()
+    lane: Lane = field(default_factory=Lane)
 
 
-def always_open(_: tuple[str, ...]) -> bool:
+def always_open(_: Lane) -> bool:
     """For a schedule none of whose lanes is ever closed."""
     return True
 
@@ -63,7 +70,7 @@ class Schedule:
         self._waits_for: dict[str, int] = {}
         self._rank: dict[str, float] = {}
         self._ready: list[str] = []
-        self._queues: dict[tuple[str, ...], list[tuple[float, tuple[int, ...], int, str]]] = {}
+        self._queues: dict[Lane, list[tuple[float, tuple[int, ...], int, str]]] = {}
         self._queued = 0
         self._resting: set[str] = set()
         self._running: set[str] = set()
@@ -176,7 +183,7 @@ class Schedule:
         return sum(map(len, self._queues.values()))
 
     @property
-    def waiting_lanes(self) -> set[tuple[str, ...]]:
+    def waiting_lanes(self) -> set[Lane]:
         """The lanes in which chunks wait for a slot, or rest before they do."""
         queued = {lane for lane, queue in self._queues.items() if queue}
         return queued | {self._nodes[chunk_id].lane for chunk_id in self._resting}
@@ -198,7 +205,7 @@ class Schedule:
         entry = (-self._rank[chunk_id], node.order, self._queued, chunk_id)
         heapq.heappush(self._queues.setdefault(node.lane, []), entry)
 
-    def lane(self, chunk_id: str) -> tuple[str, ...]:
+    def lane(self, chunk_id: str) -> Lane:
         """The lane that the chunk queues in."""
         return self._nodes[chunk_id].lane
 
@@ -206,18 +213,18 @@ class Schedule:
         """The chunk waits for some time before it is queued again."""
         self._resting.add(chunk_id)
 
-    def next_startable(self, is_open: Callable[[tuple[str, ...]], bool] = always_open) -> str | None:
+    def next_startable(self, is_open: Callable[[Lane], bool] = always_open) -> str | None:
         """The chunk to start next, or None when no slot is free, or none is queued in an open lane. Starts nothing."""
         queue = self._next_queue(is_open)
         return queue[0][-1] if queue and len(self._running) < self.max_concurrency else None
 
-    def start(self, is_open: Callable[[tuple[str, ...]], bool] = always_open) -> str:
+    def start(self, is_open: Callable[[Lane], bool] = always_open) -> str:
         """Give a slot to `next_startable()` and return it. Raises `IndexError` when there is none."""
         chunk_id = heapq.heappop(self._next_queue(is_open))[-1]
         self._running.add(chunk_id)
         return chunk_id
 
-    def _next_queue(self, is_open: Callable[[tuple[str, ...]], bool]) -> list[tuple[float, tuple[int, ...], int, str]]:
+    def _next_queue(self, is_open: Callable[[Lane], bool]) -> list[tuple[float, tuple[int, ...], int, str]]:
         """The queue whose head goes first; an empty one when all that are open are empty."""
         queues = [queue for lane, queue in self._queues.items() if queue and is_open(lane)]
         return min(queues, key=lambda queue: queue[0]) if queues else []

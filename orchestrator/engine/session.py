@@ -286,9 +286,7 @@ class RunSession:
             work_s=round(self._ledger.work_s, 3),
             reason=self._stop[1],
             windows=tuple(window_record(each) for each in self._allowances.windows),
-            cache_read_tokens=self._ledger.cache.read_tokens,
-            cache_write_tokens=self._ledger.cache.write_tokens,
-            cache_saved_usd=round(self._ledger.cache.saved_usd, 6),
+            **self._ledger.cache.told(),
         )
         await self._journal.flush()
         self.result = make_result(

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.engine.costs.caching import CacheUse
-from orchestrator.engine.head_start import CACHE_LIFE_S, LARGE_PREFIX_TOKENS, LONGEST_HEAD_START_S, HeadStart
+from orchestrator.engine.head_start import CACHE_LIFE_S, LARGE_CONTEXT_CHARS, LONGEST_HEAD_START_S, HeadStart
 from orchestrator.plan.prices import price_table
 from orchestrator.runners.base import Usage
 
 
 def test_others_wait_until_the_first_answer_begins() -> None:
     """The second call may start when the first one's answer has begun, not when it has ended."""
-    head = HeadStart(tokens=LARGE_PREFIX_TOKENS)
+    head = HeadStart(context_chars=LARGE_CONTEXT_CHARS)
     assert head.admits("sonnet", now_s=0)
     assert head.started("a", "sonnet", now_s=0)
     assert not head.admits("sonnet", now_s=1)
@@ -24,14 +24,14 @@ def test_others_wait_until_the_first_answer_begins() -> None:
 
 def test_a_short_beginning_makes_nobody_wait() -> None:
     """Below the threshold all start at once."""
-    head = HeadStart(tokens=LARGE_PREFIX_TOKENS - 1)
+    head = HeadStart(context_chars=LARGE_CONTEXT_CHARS - 1)
     assert not head.started("a", "sonnet", now_s=0)
     assert head.admits("sonnet", now_s=0)
 
 
 def test_other_beginnings_are_not_held_up() -> None:
     """Calls that begin otherwise, such as those of another model, have a first of their own."""
-    head = HeadStart(tokens=LARGE_PREFIX_TOKENS)
+    head = HeadStart(context_chars=LARGE_CONTEXT_CHARS)
     head.started("a", "sonnet", now_s=0)
     assert head.admits("opus", now_s=0)
     assert head.started("b", "opus", now_s=0)
@@ -40,7 +40,7 @@ def test_other_beginnings_are_not_held_up() -> None:
 
 def test_a_first_call_that_fails_is_followed_by_another_first() -> None:
     """Without an answer nothing is cached: again one goes alone."""
-    head = HeadStart(tokens=LARGE_PREFIX_TOKENS)
+    head = HeadStart(context_chars=LARGE_CONTEXT_CHARS)
     head.started("a", "sonnet", now_s=0)
     head.ended("a", answered=False, now_s=1)
     assert head.admits("sonnet", now_s=1)
@@ -50,7 +50,7 @@ def test_a_first_call_that_fails_is_followed_by_another_first() -> None:
 
 def test_an_answer_that_tells_no_beginning_counts_at_its_end() -> None:
     """A CLI that does not stream lets the others go when its answer is whole."""
-    head = HeadStart(tokens=LARGE_PREFIX_TOKENS)
+    head = HeadStart(context_chars=LARGE_CONTEXT_CHARS)
     head.started("a", "sonnet", now_s=0)
     head.ended("a", answered=True, now_s=5)
     assert head.admits("sonnet", now_s=5)
@@ -58,7 +58,7 @@ def test_an_answer_that_tells_no_beginning_counts_at_its_end() -> None:
 
 def test_nobody_waits_for_ever() -> None:
     """A first call whose answer does not begin holds the others up for so long and no longer."""
-    head = HeadStart(tokens=LARGE_PREFIX_TOKENS)
+    head = HeadStart(context_chars=LARGE_CONTEXT_CHARS)
     head.started("a", "sonnet", now_s=0)
     assert not head.admits("sonnet", now_s=LONGEST_HEAD_START_S - 0.1)
     assert head.admits("sonnet", now_s=LONGEST_HEAD_START_S)
@@ -66,7 +66,7 @@ def test_nobody_waits_for_ever() -> None:
 
 def test_after_a_long_pause_one_goes_first_again() -> None:
     """What is cached is forgotten when nobody uses it; each call that does makes it last longer."""
-    head = HeadStart(tokens=LARGE_PREFIX_TOKENS)
+    head = HeadStart(context_chars=LARGE_CONTEXT_CHARS)
     head.started("a", "sonnet", now_s=0)
     head.answering("a", now_s=1)
     head.started("b", "sonnet", now_s=200)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from orchestrator.plan.prices import MILLION, price_table
 from orchestrator.runners.base import Usage
@@ -18,6 +19,14 @@ class CacheUse:
     read_tokens: int = 0
     write_tokens: int = 0
     saved_usd: float = 0.0
+
+    def told(self) -> dict[str, Any]:
+        """The fields of the last event of a process."""
+        return {
+            "cache_read_tokens": self.read_tokens,
+            "cache_write_tokens": self.write_tokens,
+            "cache_saved_usd": round(self.saved_usd, 6),
+        }
 
     def add(self, usage: Usage, *, model: str | None) -> None:
         """An answer is there; `model` gave it."""
