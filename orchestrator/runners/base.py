@@ -73,7 +73,6 @@ class Request:
     another; with `fresh` each begins with nothing but what stands here. `max_memory_mb` bounds what the processes of
     the attempt hold together, in megabytes. `silence_s` bounds how long nothing may come at all, as long as `timeout_s`
     when left out; `timeout_from` and `silence_from` say in words where the two are from.
-    another; with `fresh` each begins with nothing but what stands here.
     `account` is the login that pays, by the name that the plan gives it; empty for the usual one.
     """
 
