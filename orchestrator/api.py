@@ -19,8 +19,6 @@ from orchestrator.binding import bind_new_run, bind_resumed_run, kept_limit
 from orchestrator.call_options import check_options
 from orchestrator.engine.control import RunControl
 from orchestrator.engine.costs.allowance import WindowOutlook as WindowOutlook
-from orchestrator.engine.costs.allowance import percent as percent
-from orchestrator.engine.costs.allowance import window_words as window_words
 from orchestrator.engine.costs.outlook import EntryOutlook as EntryOutlook
 from orchestrator.engine.costs.outlook import Outlook
 from orchestrator.engine.result import RunResult
@@ -58,6 +56,8 @@ class CommonOptions(TypedDict, total=False):
     on_event: called with each event, in order, in the event loop's thread; dropped when it raises.
     max_concurrency, max_cost_usd, max_tokens, max_wall_s: instead of the plan's limits.
     wait_for_limits: pause at a usage limit (default), or stop there.
+    max_wait: instead of the plan's `limits.max_wait`: seconds, or a text such as "6h".
+    accounts: the folders (`CLAUDE_CONFIG_DIR`) of the logins that a plan may name as `account`, by name.
     allow_tools: the tools that a plan may use when it asks for them, such as ["Read", "Grep"]; none when left out.
     force: overwrite an output file that was not written by a run.
     confirm: asked once before the first call; False stops the run.
@@ -77,6 +77,8 @@ class CommonOptions(TypedDict, total=False):
     max_tokens: int | None
     max_wall_s: float | None
     wait_for_limits: bool
+    max_wait: float | str | None
+    accounts: Mapping[str, Path | str] | None
     allow_tools: Sequence[str] | None
     force: bool
     confirm: Confirm | None

@@ -24,7 +24,9 @@ from orchestrator.engine.stitching.result_files import files_of_run
 from orchestrator.engine.stitching.stitch import EXTENSIONS
 from orchestrator.errors import UsageError
 from orchestrator.opening import Loader, OpenedPlan, Options, loader_for, store_path
+from orchestrator.plan.amounts import read_span
 from orchestrator.plan.layout import files_to_write
+from orchestrator.plan.payers import folders_used, logins_used
 from orchestrator.plan.sampling import is_whole, part_of
 from orchestrator.plan.selection import require_known
 from orchestrator.plan.workload import Workload
@@ -78,6 +80,8 @@ def bind_new_run(opened: OpenedPlan, options: Options, *, environment: Mapping[s
         "max_tokens": options.get("max_tokens"),
         "max_wall_s": options.get("max_wall_s"),
         "wait_for_limits": options.get("wait_for_limits", True),
+        "max_wait": read_span(options.get("max_wait")),
+        "accounts": folders_used(workload, options.get("accounts") or {}),
         "allow_tools": read_grant(options.get("allow_tools") or ()),
         "fresh": bool(options.get("fresh")),
         "redo": redo,
@@ -124,9 +128,10 @@ async def bind_resumed_run(run_id: str, options: Options, *, environment: Mappin
     kept = dict(record.options)
     loader = loader_for(options)
     workload = await loader.watch.run(lambda: reload_workload(record, loader.texts))
-    for name in ("max_concurrency", "max_cost_usd", "max_tokens", "max_wall_s", "wait_for_limits"):
+    for name in ("max_concurrency", "max_cost_usd", "max_tokens", "max_wall_s", "wait_for_limits", "max_wait"):
         if options.get(name) is not None:
-            kept[name] = options[name]
+            kept[name] = read_span(options[name])
+    kept["accounts"] = kept.get("accounts", {}) | folders_used(workload, options.get("accounts") or {})
     if options.get("runner") is not None:
         kept["runner"] = _runner_name(options["runner"])
     if options.get("claude") is not None:
@@ -180,7 +185,8 @@ def _session(
     runner: Runner | str | None = options.get("runner")
     if runner is None or isinstance(runner, str):
         claude = Path(kept["claude"]) if kept["claude"] else None
-        runner = choose_runner(kept["runner"], claude=claude, environment=surrounding)
+        accounts = logins_used(workload, kept.get("accounts", {}))
+        runner = choose_runner(kept["runner"], claude=claude, environment=surrounding, accounts=accounts)
     on_event = options.get("on_event")
     settings = RunSettings(
         max_concurrency=_or(kept["max_concurrency"], limits.max_concurrency),
@@ -190,6 +196,8 @@ def _session(
             max_wall_s=_or(kept.get("max_wall_s"), limits.max_wall_s),
             max_same_failure=limits.max_same_failure,
             wait_for_limits=kept["wait_for_limits"],
+            max_wait_s=_or(kept.get("max_wait"), limits.max_wait),
+            leave_usage=limits.leave_usage,
         ),
         rules=reuse_rules(kept),
         output=_target(workload, kept["output"], options.get("output"), planned_from=_planned_from(kept)),

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Mapping
 
 from orchestrator.errors import UsageError
 from orchestrator.opening import Options
+from orchestrator.plan.accounts import ACCOUNT_PATTERN, USUAL
+from orchestrator.plan.amounts import read_span
 
 MAX_CONCURRENCY = 256
 """As for `limits.max_concurrency` in a plan."""
@@ -29,7 +32,11 @@ def check_options(options: Options, *, known: Collection[str]) -> None:
         raise UsageError(f"max_concurrency must be a whole number from 1 to {MAX_CONCURRENCY}, not {concurrency!r}")
     if tokens is not None and (type(tokens) is not int or tokens < 1):
         raise UsageError(f"max_tokens must be a whole number above 0, not {tokens!r}")
-    for name in ("max_cost_usd", "max_wall_s"):
-        given = options.get(name)
+    accounts: Mapping[str, object] = options.get("accounts") or {}
+    for name in accounts:
+        if not re.match(ACCOUNT_PATTERN, name) or name == USUAL:
+            raise UsageError(f"{name!r} cannot be the name of an account; use letters, digits, '.', '_' and '-'")
+    for name in ("max_cost_usd", "max_wall_s", "max_wait"):
+        given = read_span(options.get(name)) if name == "max_wait" else options.get(name)
         if given is not None and not (isinstance(given, int | float) and math.isfinite(given) and given > 0):
             raise UsageError(f"{name} must be a number above 0, not {given!r}")

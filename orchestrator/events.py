@@ -53,7 +53,8 @@ class RunEstimated(EventBase):
     """Told before the first call. Money in US dollars, time in seconds; all figures are estimates.
 
     `calls` counts chunks without a reusable answer, as far as that is known before the run. `login` says which login
-    pays for the calls. `planning`: the call makes a plan, and what the chunks of that plan take comes on top.
+    pays for the calls, `logins` for each account (empty for the usual login) `account`, `login` and `calls`.
+    `planning`: the call makes a plan, and what the chunks of that plan take comes on top.
     """
 
     type: ClassVar[str] = "run_estimated"
@@ -69,6 +70,7 @@ class RunEstimated(EventBase):
     login: str
     warnings: tuple[str, ...] = ()
     planning: bool = False
+    logins: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.binding import kept_limit, reuse_rules, runner_kind, selected
 from orchestrator.engine.clock import Clock
-from orchestrator.engine.costs.allowance import WindowUse, foretell, window_from_record
+from orchestrator.engine.costs.allowance import foretell
 from orchestrator.engine.costs.estimating import warnings_of
 from orchestrator.engine.costs.forecast import forecast
+from orchestrator.engine.costs.look_ahead import windows_seen
 from orchestrator.engine.costs.measuring import learn
 from orchestrator.engine.costs.outlook import Outlook, outlook
 from orchestrator.engine.recall import reload_workload
 from orchestrator.errors import StoreError
 from orchestrator.following import check_choice, for_planned, for_planner, known_so_far
 from orchestrator.opening import Loader, OpenedPlan, Options, loader_for, store_path
-from orchestrator.plan.estimate import estimate_workload
+from orchestrator.plan.estimate import Estimate, estimate_workload
 from orchestrator.plan.learned import NOTHING_LEARNED, Learned
+from orchestrator.plan.payers import first_payers
 from orchestrator.plan.tally import Tally
 from orchestrator.plan.workload import Workload
 from orchestrator.store import Connection, look_into, open_store
-from orchestrator.store.reads import latest_events, past_run, previous_run
-
-RUNS_ASKED = 20
-"""Earlier runs whose usage windows are looked at."""
+from orchestrator.store.reads import past_run, previous_run
 
 
 async def make_outlook(opened: OpenedPlan, options: Options) -> Outlook:
@@ -80,10 +80,11 @@ async def _make_outlook(workload: Workload, options: Options, loader: Loader, *,
             found.ahead, reusable=found.reusable, max_concurrency=limit, learned=learned, tally=tally
         )
         windows = foretell(
-            _windows_seen(connection),
+            windows_seen(connection),
             cost_usd_low=estimate.cost_usd_low,
             cost_usd_high=estimate.cost_usd_high,
             now_s=Clock().epoch_s(),
+            paid_by=_paid_by(found.ahead, estimate, found.reusable),
         )
         return outlook(
             found.ahead,
@@ -98,10 +99,12 @@ async def _make_outlook(workload: Workload, options: Options, loader: Loader, *,
     return await loader.watch.run(lambda: look_into(store_path(options), question))
 
 
-def _windows_seen(connection: Connection) -> list[WindowUse]:
-    """The login's usage windows as the latest runs saw them, the latest first."""
-    records = [each for event in latest_events(connection, runs=RUNS_ASKED) for each in event.get("windows", ())]
-    return [use for each in records if (use := window_from_record(each)) is not None]
+def _paid_by(workload: Workload, estimate: Estimate, reusable: Collection[str]) -> dict[str, float]:
+    """What part of the cost each account pays, as far as none is at its limit."""
+    costs = {name: each.cost_usd for name, each in estimate.chunks.items() if name not in reusable}
+    total = sum(costs.values()) or 1.0
+    payers = first_payers(workload, costs)
+    return {account: sum(costs[name] for name in names) / total for account, names in payers.items()}
 
 
 def learned_so_far(workload: Workload, *, store: Path) -> Learned:

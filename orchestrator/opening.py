@@ -86,6 +86,7 @@ async def open_plan(plan: Path | dict[str, Any] | Plan, options: Options) -> Ope
             base_dir=base_dir,
             request_alone=True,
             texts=loader.texts,
+            accounts=options.get("accounts") or {},
         )
     )
     return OpenedPlan(workload=workload, base_dir=base_dir, root=root, is_file=isinstance(plan, Path), loader=loader)

@@ -195,7 +195,17 @@ async def reopen(run_id: str, options: Options) -> tuple[OpenedPlan, dict[str, A
         is_file=kept["is_file"],
         loader=loader,
     )
-    names = ("runner", "claude", "max_concurrency", "max_tokens", "max_wall_s", "wait_for_limits", "allow_tools")
+    names = (
+        "runner",
+        "claude",
+        "max_concurrency",
+        "max_tokens",
+        "max_wall_s",
+        "wait_for_limits",
+        "max_wait",
+        "accounts",
+        "allow_tools",
+    )
     began = {name: kept.get(name) for name in names} | dict(planning)
     del began["run"]
     given = {"inputs": given_again(record), **{name: value for name, value in options.items() if value is not None}}

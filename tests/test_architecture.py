@@ -36,7 +36,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "engine": (*LEAVES, "plan", "store", "runners.base"),
     "opening": (*LEAVES, "plan", "store", "engine"),
     "binding": (*LEAVES, "plan", "store", "runners", "engine", "opening"),
-    "call_options": (*LEAVES, "opening"),
+    "call_options": (*LEAVES, "plan", "opening"),
     "planning": (*LEAVES, "plan", "store", "runners.base", "engine", "opening", "binding"),
     "following": (*LEAVES, "plan", "store", "engine", "opening", "binding", "planning"),
     "recalling": (*LEAVES, "store", "engine", "opening"),

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from orchestrator.cli.layout import AS_IT_STANDS, examples
 from orchestrator.cli.options import (
+    AccountOption,
     ClaudeOption,
     DryRunOptions,
     InputOption,
@@ -129,13 +130,21 @@ def check(
     inputs: InputOption = None,
     texts: SetOption = None,
     root: RootOption = None,
+    accounts: AccountOption = None,
     json: JsonOption = False,
 ) -> None:
     """Say what is wrong with a plan, or what it would do and cost. Starts nothing."""
     from orchestrator.cli.check import check_plan
 
-    commands = _command_names()
-    code = check_plan(plan, inputs=inputs or (), texts=texts or (), root=root, as_json=json, commands=commands)
+    code = check_plan(
+        plan,
+        inputs=inputs or (),
+        texts=texts or (),
+        root=root,
+        accounts=accounts,
+        as_json=json,
+        commands=_command_names(),
+    )
     if code:
         raise typer.Exit(code)
 
@@ -190,6 +199,7 @@ def events(run: RunArgument, store: StoreOption = None, json: JsonOption = False
 def doctor(
     claude: ClaudeOption = None,
     store: StoreOption = None,
+    accounts: AccountOption = None,
     repair: bool = typer.Option(
         False, "--repair", help="Save what can be read of a damaged store in a new one; the damaged file is kept."
     ),
@@ -200,7 +210,7 @@ def doctor(
 
     if repair:
         raise typer.Exit(repair_store(store, as_json=json))
-    raise typer.Exit(run_checks(claude=claude, store=store, as_json=json))
+    raise typer.Exit(run_checks(claude=claude, store=store, accounts=accounts, as_json=json))
 
 
 @app.command(epilog=examples("orchestrate schema > plan.schema.json"))

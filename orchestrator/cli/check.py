@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
 from orchestrator.api import learned_so_far
+from orchestrator.cli.accounts import configured_accounts
 from orchestrator.cli.display.neutralise import one_line
 from orchestrator.cli.display.words import about, count, money_span, span
 from orchestrator.cli.given import environment, existing_plan, given_inputs, store_path
@@ -43,12 +44,14 @@ def check_plan(
     inputs: Sequence[str],
     texts: Sequence[str],
     root: Path | None,
+    accounts: Sequence[str] | None,
     as_json: bool,
     commands: Sequence[str],
 ) -> int:
     """Print what a plan would do, and return the exit code. Raises what is wrong, or prints it with `as_json`."""
     try:
-        record = _checked(existing_plan(plan, commands=commands), given_inputs(inputs, texts), root=root)
+        path, logins = existing_plan(plan, commands=commands), configured_accounts(accounts)
+        record = _checked(path, given_inputs(inputs, texts), root=root, accounts=logins)
     except OrchestrateError as error:
         if not as_json:
             raise
@@ -63,13 +66,17 @@ def check_plan(
     return 0
 
 
-def _checked(path: Path, inputs: Mapping[str, GivenInput], *, root: Path | None) -> dict[str, Any]:
+def _checked(
+    path: Path, inputs: Mapping[str, GivenInput], *, root: Path | None, accounts: Collection[str]
+) -> dict[str, Any]:
     """The `plan_record` of a plan. Raises `PlanError` with all its problems."""
     store = store_path(None)
     with loading_on_stderr("auto", environment=environment()) as on_loading:
         known = Texts(cache=StoredTexts(store), on_loading=on_loading)
         root = root.absolute() if root else None
-        workload = load_plan(path, inputs=inputs, root=root, request_alone=True, texts=known)
+        workload = load_plan(
+            path, inputs=inputs, root=root, request_alone=True, texts=known, accounts=accounts
+        )
         return checked_record(workload, known, learned=learned_so_far(workload, store=store))
 
 

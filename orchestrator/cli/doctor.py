@@ -6,10 +6,12 @@ import asyncio
 import os
 import platform
 import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from orchestrator.cli.accounts import configured_accounts
 from orchestrator.cli.damaged import damage_lines, damage_record
 from orchestrator.cli.display.neutralise import one_line
 from orchestrator.cli.given import claude_path, environment, store_path
@@ -61,7 +63,7 @@ def repair_store(store: Path | None, *, as_json: bool) -> int:
     return 0
 
 
-def run_checks(*, claude: Path | None, store: Path | None, as_json: bool) -> int:
+def run_checks(*, claude: Path | None, store: Path | None, accounts: Sequence[str] | None, as_json: bool) -> int:
     """Check everything and print it. Returns 0 when a run would work, else 3."""
     damage: list[Damage] = []
     checks = [
@@ -70,6 +72,7 @@ def run_checks(*, claude: Path | None, store: Path | None, as_json: bool) -> int
         _check_libraries(),
         _check_store(store_path(store), damage),
         *_check_claude(claude_path(claude)),
+        *(_check_account(claude_path(claude), *each) for each in configured_accounts(accounts).items()),
     ]
     ok = all(check.ok for check in checks)
     if as_json:
@@ -144,8 +147,17 @@ def _check_claude(claude: Path | None) -> list[Check]:
     ]
 
 
-async def _open_claude(claude: Path | None) -> RunnerInfo:
-    runner = choose_runner("claude", claude=claude, environment=environment())
+def _check_account(claude: Path | None, name: str, folder: Path) -> Check:
+    try:
+        info = asyncio.run(_open_claude(claude, {name: folder}))
+    except RunnerUnavailableError as error:
+        found = str(error).removesuffix(error.remedy).strip()
+        return Check(name=f"account {name}", ok=False, found=found, remedy=error.remedy)
+    return Check(name=f"account {name}", ok=True, found=info.login or "not known before the first call")
+
+
+async def _open_claude(claude: Path | None, accounts: Mapping[str, Path] | None = None) -> RunnerInfo:
+    runner = choose_runner("claude", claude=claude, environment=environment(), accounts=accounts)
     try:
         return await runner.open()
     finally:

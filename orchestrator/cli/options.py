@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
@@ -43,6 +44,12 @@ def _seconds(value: float | None) -> float | None:
     if value is not None and not (math.isfinite(value) and value > 0):
         raise typer.BadParameter("it must be a number above 0, in seconds")
     return value
+
+
+def _span(value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(r"[1-9][0-9]{0,5}[smhd]?", value):
+        raise typer.BadParameter("write it as 90s, 30m, 6h or 2d")
+    return value + "s" if value and value.isdecimal() else value
 
 
 PlanArgument = Annotated[Path, typer.Argument(metavar="PLAN", help="The plan file.", show_default=False)]
@@ -127,6 +134,14 @@ WaitOption = Annotated[
     bool | None,
     typer.Option("--wait/--no-wait", help="Wait for the end of a usage limit (as usual), or stop there."),
 ]
+MaxWaitOption = Annotated[
+    str | None,
+    typer.Option("--max-wait", metavar="TIME", help="Wait no longer for a usage limit: 30m, 6h, 2d.", callback=_span),
+]
+AccountOption = Annotated[
+    list[str] | None,
+    typer.Option("--account", metavar="NAME=DIR", help="A login that plans may name, kept in DIR. Repeatable."),
+]
 AllowToolsOption = Annotated[
     list[str] | None,
     typer.Option("--allow-tools", metavar="A,B", help="Tools that the plan may use if it asks: Read, Grep, Glob."),
@@ -182,6 +197,8 @@ class CallOptions:
     store: StoreOption = None
     max_cost_usd: MaxCostOption = None
     wait_for_limits: WaitOption = None
+    max_wait: MaxWaitOption = None
+    accounts: AccountOption = None
     yes: YesOption = False
 
 

@@ -21,6 +21,7 @@ from orchestrator.api import (
     forecast_resume,
 )
 from orchestrator.api import RunOptions as ApiOptions
+from orchestrator.cli.accounts import configured_accounts
 from orchestrator.cli.asking import asker
 from orchestrator.cli.display.choose import Mode, choose_mode, make_screen
 from orchestrator.cli.display.lines import final_line, is_success, problem_lines
@@ -84,6 +85,8 @@ class Session:
             "max_tokens": watch.max_tokens,
             "max_wall_s": watch.max_wall_s,
             "allow_tools": watch.allow_tools,
+            "max_wait": watch.max_wait,
+            "accounts": configured_accounts(watch.accounts) or None,
             "force": watch.force,
             "control": self.control,
             "on_loading": self.relay.loading,
@@ -191,6 +194,7 @@ def _forecast_options(watch: WatchOptions) -> CommonOptions:
         "runner": watch.runner,
         "store": store_path(watch.store),
         "max_concurrency": watch.max_concurrency,
+        "accounts": configured_accounts(watch.accounts) or None,
     }
 
 

@@ -239,7 +239,7 @@ class Executor:
         self._schedule.release(chunk_id)
         self._admission.ended(chunk_id, answered=isinstance(outcome, Reply))
         charge = self._budgets.settle(chunk_id, outcome)
-        self._allowances.ended(chunk_id, outcome.windows, cost_usd=charge)
+        self._allowances.ended(chunk_id, outcome.windows, cost_usd=charge, account=request.account)
         end = AttemptEnd(attempt=request.attempt, elapsed_s=elapsed_s, charge_usd=charge)
         if isinstance(outcome, Reply):
             self._gate.answered()

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from orchestrator.engine.clock import from_iso
+from orchestrator.engine.costs.allowance import WindowUse, fullest
 from orchestrator.events import ChunkStarted, ChunkSucceeded, RunFinished, RunPaused
 
 FIRST_PROBE_S = 300.0
@@ -275,3 +276,26 @@ def pauses_left_by(events: Sequence[Mapping[str, Any]]) -> dict[str, PauseLeft]:
             case _:
                 pass
     return left
+
+
+def left_alone(seen: Sequence[WindowUse], *, leave: float, now_s: float) -> dict[str, PauseLeft]:
+    """By account, the usage windows that are not to be touched, by those `seen` before, the latest first."""
+    latest: dict[tuple[str, str], WindowUse] = {}
+    for each in seen:
+        latest.setdefault((each.account, each.name), each)
+    found: dict[str, PauseLeft] = {}
+    for account in {account for account, _ in latest}:
+        own = [each for each in latest.values() if each.account == account and each.resets_at is not None]
+        full = fullest(own, leave=leave, now_s=now_s)
+        if full is not None:
+            window, reason = full
+            found[account] = PauseLeft(until_s=window.resets_at or now_s, reason=reason, cause="leave_usage")
+    return found
+
+
+def later_of(one: Mapping[str, PauseLeft], other: Mapping[str, PauseLeft]) -> dict[str, PauseLeft]:
+    """Of each account what lasts longer."""
+    return {
+        account: max((each[account] for each in (one, other) if account in each), key=lambda left: left.until_s)
+        for account in {**one, **other}
+    }

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestrator.engine.clock import to_iso
+from orchestrator.plan.amounts import UNIT_S
 from orchestrator.plan.workload import Chunk
 from orchestrator.store import ChunkRecord, PastRun
 
 NAMED = 3
 """Changed chunks that a reason names before it only counts."""
-
-_UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +34,7 @@ def oldest_allowed(chunk: Chunk, *, now_s: float) -> str:
     """The earliest time (UTC, ISO 8601) of an answer that may be reused; "" for any."""
     if chunk.reuse in ("always", "never"):
         return ""
-    return to_iso(now_s - int(chunk.reuse[:-1]) * _UNIT_S[chunk.reuse[-1]])
+    return to_iso(now_s - int(chunk.reuse[:-1]) * UNIT_S[chunk.reuse[-1]])
 
 
 def other_runner(earlier: PastRun, *, runner: str) -> str:

@@ -13,12 +13,13 @@ from orchestrator.engine.assembly import assemble_executor
 from orchestrator.engine.company import warnings_of_others
 from orchestrator.engine.costs.allowance import Allowances, window_record
 from orchestrator.engine.costs.estimating import make_estimate, warnings_of
+from orchestrator.engine.costs.logins import told_logins
 from orchestrator.engine.costs.look_ahead import LookAhead
 from orchestrator.engine.execute import Executor
 from orchestrator.engine.groups import Groups, new_record
 from orchestrator.engine.journal import Journal, Observer
 from orchestrator.engine.ledger import Ledger
-from orchestrator.engine.pauses import pauses_left_by
+from orchestrator.engine.pauses import later_of, pauses_left_by
 from orchestrator.engine.policy import StopClass
 from orchestrator.engine.result import RunResult, make_result, run_status
 from orchestrator.engine.reviewing.review import Review
@@ -66,7 +67,7 @@ class RunSession:
         self._stop: tuple[StopClass, str] = ("", "")
         self._opened = False
         self._reviewed = True
-        self._login = ""
+        self._info = RunnerInfo(version="", login="")
         self._estimate: Estimate | None = None
 
     async def start(self) -> None:
@@ -119,7 +120,7 @@ class RunSession:
 
     async def _open_runner(self) -> None:
         info: RunnerInfo = await self._with.runner.open()
-        self._opened, self._login = True, info.login
+        self._opened, self._info = True, info
 
     @property
     def started(self) -> bool:
@@ -176,7 +177,7 @@ class RunSession:
         self._keep_known()
         told: dict[str, Any] = {name: getattr(estimate, name) for name in TOTALS}
         told |= {
-            "login": self._login,
+            **told_logins(self._info, estimate, self._forecast),
             "warnings": (
                 *warnings_of(estimate, self._workload, max_cost_usd=self._settings.max_cost_usd),
                 *warnings_of_others(self._with, self._record, rules=self._settings.rules),
@@ -218,7 +219,7 @@ class RunSession:
             settings=self._settings,
             surroundings=self._with,
             allowances=self._allowances,
-            left=pauses_left_by(self._earlier_events),
+            left=later_of(pauses_left_by(self._earlier_events), await self._journal.ask(self._ahead.left_alone)),
             on_finished=self._delivery.update,
         )
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from orchestrator.plan.accounts import accounts_of
 from orchestrator.plan.answer_form import AnswerForm
 from orchestrator.plan.continuity import Continuity, follow, with_keepers
 from orchestrator.plan.draft import ChunkDraft, TemplateDraft
@@ -163,6 +164,7 @@ def _chunk(
         max_attempts=spec.max_attempts or plan.max_attempts or DEFAULT_ATTEMPTS,
         reuse=spec.reuse or plan.reuse or ("never" if may.tooling else "always"),
         occurrence=seen[recipe] - 1,
+        accounts=accounts_of(spec.account, plan.account),
         recipe=recipe,
         output_schema=form.sent if form is not None else None,
         form=form,

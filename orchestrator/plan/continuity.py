@@ -125,6 +125,7 @@ def _keeper(of: Chunk, so_far: Kept) -> Chunk:
         timeout_s=of.timeout_s,
         max_attempts=of.max_attempts,
         reuse=of.reuse,
+        accounts=of.accounts,
         occurrence=0,
         recipe=_recipe(so_far.kind, so_far.max_tokens, of.model, of.effort),
         order=(*of.order, *([0] if len(of.order) < 2 else []), _LAST),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from orchestrator.plan.layout import Material, draft_layout
 from orchestrator.plan.loading import Texts
 from orchestrator.plan.model import Plan
 from orchestrator.plan.paths import PathError, read_bytes
+from orchestrator.plan.payers import check_accounts
 from orchestrator.plan.report import Report
 from orchestrator.plan.selection import leaves, select
 from orchestrator.plan.tooling import Hands, draft_tooling
@@ -86,6 +87,7 @@ def load_plan(
     base_dir: Path | None = None,
     request_alone: bool = False,
     texts: Texts | None = None,
+    accounts: Collection[str] | None = None,
 ) -> Workload:
     """Read and check a plan; everything it names is read too, and nothing is written or started.
 
@@ -93,8 +95,8 @@ def load_plan(
     the plan names itself is relative to its own folder (`base_dir`, else the current folder, for a dict or a `Plan`)
     and stays inside `root`, by default that same folder. With `request_alone` a plan that has a request and no chunks
     is taken too: it gets one chunk that asks the request as it stands, and is `to_be_planned`. `texts` knows what need
-    not be split again, and whom to tell how far it has come. Raises `PlanError` with every problem found, and
-    `UsageError` when `root` or `base_dir` is no folder.
+    not be split again, and whom to tell how far it has come. With `accounts` the plan may name these and no others.
+    Raises `PlanError` with every problem found, and `UsageError` when `root` or `base_dir` is no folder.
     """
     opened = _open(source, base_dir)
     to_be_planned = request_alone and _is_request(opened.raw)
@@ -110,6 +112,8 @@ def load_plan(
     reading = replace(texts or Texts(), doing=f"reading {opened.path.name if opened.path else 'the plan'}")
     found = _read_texts(raw, inputs or {}, files, reading, plan_file=opened.path, to_be_planned=to_be_planned)
     _check(raw, found, report)
+    if accounts is not None:
+        check_accounts(raw, accounts, report)
     report.raise_if_any()
     assert plan is not None, "a plan of wrong form has problems"
     workload = replace(_build(plan, opened, found, files), to_be_planned=to_be_planned)

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from orchestrator.plan.accounts import AccountSettings
+from orchestrator.plan.amounts import Share, Span
 from orchestrator.plan.expecting import ExpectSpec, ReviewSpec
 from orchestrator.plan.fields import FIELD_SCHEMA
 from orchestrator.plan.part import ChunkId, FileText, ModelName, PlanPart, PromptText
@@ -84,7 +86,7 @@ class InputSpec(PlanPart):
     )
 
 
-class SharedSettings(ToolSettings):
+class SharedSettings(AccountSettings, ToolSettings):
     """Settings that a plan gives to all its chunks and a chunk may override."""
 
     model: ModelName | None = Field(
@@ -233,6 +235,14 @@ class Limits(PlanPart):
     max_wall_s: float | None = Field(
         default=None, gt=0, description="Seconds of running time; nothing new starts beyond."
     )
+    max_wait: Span | None = Field(
+        default=None,
+        description="How long the run waits in a row for a usage limit: 30m, 6h, 7d, or seconds; beyond, it stops.",
+    )
+    leave_usage: Share | None = Field(
+        default=None,
+        description="Share of each usage window of the login that is left alone, such as 30%.",
+    )
     max_memory_mb: int = Field(
         default=2000,
         ge=100,
@@ -276,9 +286,8 @@ class Plan(SharedSettings):
 
 
 LATER: dict[str, dict[str, str]] = {
-    "plan": {"account": "accounts", "isolation": "process reuse"},
+    "plan": {"isolation": "process reuse"},
     "chunk": {
-        "account": "accounts",
         "isolation": "process reuse",
     },
     "input": {},

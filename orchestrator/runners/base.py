@@ -168,10 +168,11 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunnerInfo:
-    """What a runner found out about itself. `login` says in words which login pays."""
+    """What a runner found out about itself. `login` says in words which login pays, `logins` which for each account."""
 
     version: str
     login: str
+    logins: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 OnProgress = Callable[[int], None]

@@ -12,17 +12,25 @@ from orchestrator.runners.base import Runner
 NAMES = ("claude", "simulated")
 
 
-def choose_runner(spec: str, *, claude: Path | None, environment: Mapping[str, str]) -> Runner:
+def choose_runner(
+    spec: str,
+    *,
+    claude: Path | None,
+    environment: Mapping[str, str],
+    accounts: Mapping[str, Path | None] | None = None,
+) -> Runner:
     """The runner that `spec` names: `claude`, `simulated`, or `simulated:latency_s=0.2,speed=10,seed=3`.
 
-    `claude` is the CLI to use instead of the one that is found; `environment` is what the runner may pass on. Raises
-    `UsageError` for a spec that means nothing.
+    `claude` is the CLI to use instead of the one that is found; `environment` is what the runner may pass on,
+    `accounts` has the folders of those that may be asked to pay, None for the usual login.
+
+    Raises `UsageError` for a spec that means nothing.
     """
     name, _, settings = spec.partition(":")
     if name == "claude" and not settings:
         from orchestrator.runners.claude_cli.runner import ClaudeCliRunner
 
-        return ClaudeCliRunner(claude=claude, environment=environment)
+        return ClaudeCliRunner(claude=claude, environment=environment, accounts=accounts)
     if name == "simulated":
         from orchestrator.runners.simulated import SimulatedRunner
 

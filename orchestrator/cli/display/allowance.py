@@ -7,19 +7,23 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from orchestrator.api import WindowOutlook, percent, window_words
+from orchestrator.api import WindowOutlook
 from orchestrator.cli.display.neutralise import one_line
+from orchestrator.plan.amounts import percent, window_words
 
 
 def windows_fact(windows: Sequence[Mapping[str, Any]]) -> str:
     """`usage: 5-hour window at 41 %, 7-day window at 12 %`, by the records of `run_finished`; empty without any."""
-    told = [f"{_name(str(each['name']))} at {percent(float(each['utilization']))}" for each in windows]
+    told = [
+        f"{_name(str(each['name']), str(each.get('account', '')))} at {percent(float(each['utilization']))}"
+        for each in windows
+    ]
     return f"usage: {', '.join(told)}" if told else ""
 
 
 def window_line(window: WindowOutlook) -> str:
     """`usage: 5-hour window at 41 %, the whole would take 10 to 14 % more (resets 2026-03-01 14:00)`."""
-    state = f"usage: {_name(window.name)} at {percent(window.utilization)}"
+    state = f"usage: {_name(window.name, window.account)} at {percent(window.utilization)}"
     resets = "" if window.resets_at is None else f" (resets {datetime.fromtimestamp(window.resets_at):%Y-%m-%d %H:%M})"
     low, high = window.share_low, window.share_high
     if low is None or high is None:
@@ -39,5 +43,5 @@ def _share(low: float, high: float) -> str:
     return f"about {highest} %" if lowest == highest else f"{lowest} to {highest} %"
 
 
-def _name(name: str) -> str:
-    return one_line(window_words(name))
+def _name(name: str, account: str) -> str:
+    return one_line(window_words(name)) + (f" of account {one_line(account)}" if account else "")

@@ -6,29 +6,25 @@ answer, so before that answer is charged, and in coarse steps. What else the sam
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from orchestrator.plan.amounts import percent, window_words
 from orchestrator.runners.base import UsageWindow
 
 STEP_DIGITS = (2, 3, 4)
 """Digits in which a share may be reported: a hundredth at the coarsest. More would be noise of the float."""
-WINDOW_WORDS = {
-    "five_hour": "5-hour window",
-    "seven_day": "7-day window",
-    "seven_day_opus": "7-day window for Opus",
-    "seven_day_sonnet": "7-day window for Sonnet",
-}
-"""What the types of 2.1.331 are called; any other is shown by its own name."""
-
 SAME_RESET_S = 60.0
 """Windows of one name whose ends lie no further apart are one window."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowUse:
-    """One usage window of the login, as a run has seen it: `name` is its type, such as `five_hour`.
+    """One usage window of a login, as a run has seen it: `name` is its type, such as `five_hour`.
+
+    `account` is whose it is, empty for the usual login.
 
     `utilization` is the share used up at last (1 is all), `resets_at` the epoch second at which it begins anew.
     `moved` is how much of it was used from the first answer that told it to the last, in steps of `step`; `cost_usd`
@@ -41,6 +37,7 @@ class WindowUse:
     moved: float
     step: float
     cost_usd: float
+    account: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +52,7 @@ class WindowOutlook:
     resets_at: float | None
     share_low: float | None
     share_high: float | None
+    account: str = ""
 
 
 @dataclass(slots=True)
@@ -71,9 +69,9 @@ class Allowances:
     """The usage windows that the attempts of one process report, by what was charged when each report came."""
 
     def __init__(self) -> None:
-        self._tracks: dict[str, _Track] = {}
-        self._heard: dict[str, float] = {}
-        self._charged_usd = 0.0
+        self._tracks: dict[tuple[str, str], _Track] = {}
+        self._heard: dict[str, Mapping[str, float]] = {}
+        self._charged_usd: defaultdict[str, float] = defaultdict(float)
 
     @property
     def windows(self) -> tuple[WindowUse, ...]:
@@ -86,26 +84,28 @@ class Allowances:
                 moved=round(track.last[1] - track.first[1], STEP_DIGITS[-1]),
                 step=track.step,
                 cost_usd=round(track.last[0] - track.first[0], 6),
+                account=account,
             )
-            for name, track in self._tracks.items()
+            for (account, name), track in self._tracks.items()
         )
 
     def heard(self, chunk_id: str) -> None:
         """The chunk's answer has begun: what it will report holds no more than what is charged by now."""
-        self._heard.setdefault(chunk_id, self._charged_usd)
+        if chunk_id not in self._heard:
+            self._heard[chunk_id] = dict(self._charged_usd)
 
-    def ended(self, chunk_id: str, windows: Iterable[UsageWindow], *, cost_usd: float) -> None:
-        """The chunk's attempt is over, was charged so much, and reported these windows."""
-        charged_usd = self._heard.pop(chunk_id, self._charged_usd)
+    def ended(self, chunk_id: str, windows: Iterable[UsageWindow], *, cost_usd: float, account: str = "") -> None:
+        """The chunk's attempt is over, was charged to this account, and reported these windows of it."""
+        charged_usd = self._heard.pop(chunk_id, self._charged_usd).get(account, 0.0)
         for window in windows:
-            self._see(window, (charged_usd, window.utilization))
-        self._charged_usd += cost_usd
+            self._see((account, window.name), window, (charged_usd, window.utilization))
+        self._charged_usd[account] += cost_usd
 
-    def _see(self, window: UsageWindow, seen: tuple[float, float]) -> None:
+    def _see(self, key: tuple[str, str], window: UsageWindow, seen: tuple[float, float]) -> None:
         step = _step(window.utilization)
-        track = self._tracks.get(window.name)
+        track = self._tracks.get(key)
         if track is None or _apart_s(window.resets_at, track.resets_at) > SAME_RESET_S:
-            self._tracks[window.name] = _Track(window.resets_at, seen, seen, step)
+            self._tracks[key] = _Track(window.resets_at, seen, seen, step)
         elif _apart_s(track.resets_at, window.resets_at) <= SAME_RESET_S:
             track.first, track.last = min(track.first, seen), max(track.last, seen)
             track.step = min(track.step, step)
@@ -132,42 +132,41 @@ def fullest(
     return window, f"the {window_words(window.name)} is at {used}, and {left} of it are to be left"
 
 
-def percent(share: float) -> str:
-    """`41 %`, `41.5 %`."""
-    return f"{share * 100:.1f}".removesuffix(".0") + " %"
-
-
-def window_words(name: str) -> str:
-    """What a window of this type is called."""
-    return WINDOW_WORDS.get(name) or name.replace("_", " ")
-
-
 def foretell(
-    seen: Sequence[WindowUse], *, cost_usd_low: float, cost_usd_high: float, now_s: float
+    seen: Sequence[WindowUse],
+    *,
+    cost_usd_low: float,
+    cost_usd_high: float,
+    now_s: float,
+    paid_by: Mapping[str, float] | None = None,
 ) -> tuple[WindowOutlook, ...]:
     """What calls of so many US dollars would take of the windows that have not begun anew since, by those `seen`.
 
     Latest first: of each window the first record tells how full it is, and the one with the most money in it what a
-    dollar takes. A share of which nothing but "no more than all" is known counts as not known.
+    dollar takes. A share of which nothing but "no more than all" is known counts as not known. `paid_by` has what part
+    of the cost each account pays, the usual one all of it when left out; windows of others are not told.
     """
-    found: dict[str, WindowOutlook] = {}
+    found: dict[tuple[str, str], WindowOutlook] = {}
+    parts = paid_by if paid_by is not None else {"": 1.0}
     for latest in seen:
-        if latest.name in found or (latest.resets_at or now_s) < now_s:
+        key, part = (latest.account, latest.name), parts.get(latest.account)
+        if key in found or part is None or (latest.resets_at or now_s) < now_s:
             continue
-        same = [each for each in seen if each.name == latest.name and _is_same(each, latest)]
+        same = [each for each in seen if (each.account, each.name) == key and _is_same(each, latest)]
         most = max(same, key=lambda each: each.cost_usd)
         low = high = None
         if most.cost_usd > 0:
-            low = max(0.0, most.moved - most.step) / most.cost_usd * cost_usd_low
-            high = (max(0.0, most.moved) + most.step) / most.cost_usd * cost_usd_high
+            low = max(0.0, most.moved - most.step) / most.cost_usd * cost_usd_low * part
+            high = (max(0.0, most.moved) + most.step) / most.cost_usd * cost_usd_high * part
         if low == 0 and high is not None and high >= 1:
             low = high = None
-        found[latest.name] = WindowOutlook(
+        found[key] = WindowOutlook(
             name=latest.name,
             utilization=latest.utilization,
             resets_at=latest.resets_at,
             share_low=low,
             share_high=high,
+            account=latest.account,
         )
     return tuple(found.values())
 
@@ -180,7 +179,8 @@ def window_record(use: WindowUse) -> dict[str, Any]:
 def window_from_record(record: Mapping[str, Any]) -> WindowUse | None:
     """The window that `window_record` made the record from; None when a field is missing."""
     names = [field.name for field in fields(WindowUse)]
-    return WindowUse(**{name: record[name] for name in names}) if all(name in record for name in names) else None
+    whole: dict[str, Any] = {"account": "", **record}
+    return WindowUse(**{name: whole[name] for name in names}) if all(name in whole for name in names) else None
 
 
 def _step(share: float) -> float:

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from orchestrator.engine.costs.allowance import WindowUse, window_from_record
 from orchestrator.engine.costs.forecast import Forecast, forecast
 from orchestrator.engine.costs.measuring import learn
+from orchestrator.engine.pauses import PauseLeft, left_alone
 from orchestrator.engine.settings import RunSettings, Surroundings
 from orchestrator.plan.learned import Learned
 from orchestrator.plan.workload import Chunk, Workload
 from orchestrator.store import ChunkRecord, Connection, PastRun
-from orchestrator.store.reads import past_run, previous_run
+from orchestrator.store.reads import latest_events, past_run, previous_run
+
+RUNS_ASKED = 20
+"""Earlier runs whose usage windows are looked at."""
 
 
 class LookAhead:
@@ -58,3 +63,14 @@ class LookAhead:
             earlier=earlier,
             now_s=self._with.clock.epoch_s(),
         )
+
+    def left_alone(self, connection: Connection) -> dict[str, PauseLeft]:
+        """By account, the usage windows that earlier runs saw too full, as far as they have not begun anew since."""
+        leave, now_s = self._settings.bounds.leave_usage, self._with.clock.epoch_s()
+        return left_alone(windows_seen(connection), leave=leave, now_s=now_s) if leave is not None else {}
+
+
+def windows_seen(connection: Connection) -> list[WindowUse]:
+    """The usage windows of logins as the latest runs saw them, the latest first."""
+    records = [each for event in latest_events(connection, runs=RUNS_ASKED) for each in event.get("windows", ())]
+    return [use for each in records if (use := window_from_record(each)) is not None]

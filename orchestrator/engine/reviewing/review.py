@@ -24,6 +24,7 @@ from orchestrator.engine.reviewing.coverage import points_of, uncovered
 from orchestrator.engine.reviewing.judging import shortfalls
 from orchestrator.engine.stitching.stitch import Stitched, flat_ids
 from orchestrator.engine.stitching.transitions import transition_chunks
+from orchestrator.plan.accounts import accounts_of
 from orchestrator.plan.build import DEFAULT_ATTEMPTS
 from orchestrator.plan.expecting import ReviewSpec
 from orchestrator.plan.model import TIMEOUT_S
@@ -173,6 +174,7 @@ class Review:
             timeout_s=TIMEOUT_S["complex"],
             max_attempts=plan.max_attempts or DEFAULT_ATTEMPTS,
             reuse=plan.reuse or "always",
+            accounts=accounts_of(plan.account),
             occurrence=0,
             recipe=_hash(prompt),
             order=(len(plan.chunks), self.round, at),

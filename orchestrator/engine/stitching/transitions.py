@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+from orchestrator.plan.accounts import accounts_of
 from orchestrator.plan.build import DEFAULT_ATTEMPTS
 from orchestrator.plan.model import TIMEOUT_S, Plan
 from orchestrator.plan.template import compile_template
@@ -56,6 +57,7 @@ def _chunk(plan: Plan, at: int, prompt: str) -> Chunk:
         timeout_s=TIMEOUT_S["simple"],
         max_attempts=plan.max_attempts or DEFAULT_ATTEMPTS,
         reuse=plan.reuse or "always",
+        accounts=accounts_of(plan.account),
         occurrence=0,
         recipe=hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest(),
         order=(len(plan.chunks), 1000, at),

@@ -6,6 +6,7 @@ Every fact about flags and variables was seen in 2.1.328 and 2.1.330.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,6 +176,24 @@ def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
             prefixes += (switch, *names, *MODEL_NAMES)
     passed = {name: value for name, value in environment.items() if name in PASSED_ON or name.startswith(prefixes)}
     return {**passed, **OUR_SETTINGS}
+
+
+CREDENTIALS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
+"""Each of them wins over the login of a `CLAUDE_CONFIG_DIR`, without a word (2.1.332)."""
+
+_CREDENTIAL_HEADER = re.compile(r"^\s*(?:authorization|x-api-key)\s*:", re.IGNORECASE | re.MULTILINE)
+
+
+def account_environment(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """What of `environment` there is for an account whose login is kept in `folder`: nothing that would pay instead."""
+    left = {
+        name: value
+        for name, value in environment.items()
+        if name not in CREDENTIALS and not name.startswith(tuple(PROVIDERS))
+    }
+    if _CREDENTIAL_HEADER.search(left.get("ANTHROPIC_CUSTOM_HEADERS", "")):
+        del left["ANTHROPIC_CUSTOM_HEADERS"]
+    return {**left, "CLAUDE_CONFIG_DIR": str(folder)}
 
 
 def prompt_line(prompt: str) -> bytes:

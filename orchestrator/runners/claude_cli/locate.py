@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -42,16 +43,16 @@ BAD_VERSIONS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installation:
-    """A CLI that works for us. `login` says in words which login pays.
-
-    `refreshes_token` says that the login is a subscription's, whose token the CLI refreshes by itself.
-    """
+    """A CLI that works for us. `logins` says in words which login pays, by account; the usual one has no name."""
 
     path: Path
     version: str
-    login: str
-    refreshes_token: bool
+    logins: Mapping[str, str]
     features: Features
+
+    def refreshes_token(self, account: str) -> bool:
+        """Whether the login is a subscription's, whose token the CLI refreshes by itself."""
+        return self.logins[account].startswith(SUBSCRIPTION)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,38 +112,42 @@ def _bundled() -> Path | None:
 async def probe(
     path: Path,
     *,
-    environment: Mapping[str, str],
+    environments: Mapping[str, Mapping[str, str]],
     folder: Path,
     watchdog: Watchdog,
     timing: Timing,
     redactor: Redactor,
 ) -> Installation:
-    """Ask the CLI for its version, its flags and its login, all at once (0.2 s with 2.1.330), in the empty `folder`.
+    """Ask the CLI for its version, its flags and its logins, all at once (0.2 s with 2.1.330), in the empty `folder`.
 
+    `environments` has what the CLI gets for each account, at least one.
     Raises `RunnerUnavailableError` when it does not run, hangs, is too old or known to be bad, or is not logged in.
     """
 
-    async def ask(*words: str) -> Said:
-        command = [str(path), *words]
+    async def ask(*words: str, account: str) -> Said:
+        command, environment = [str(path), *words], environments[account]
         said = await _ask(command, environment=environment, folder=folder, watchdog=watchdog, timing=timing)
         return replace(said, stdout=redactor.text(said.stdout), stderr=redactor.tail(said.stderr))
 
-    questions = (ask("--version"), ask("--help"), ask("auth", "status", "--json"))
+    first = next(iter(environments))
+    about_logins = (ask("auth", "status", "--json", account=account) for account in environments)
+    questions = (ask("--version", account=first), ask("--help", account=first), *about_logins)
     # With return_exceptions a cancellation, too, is passed on only when all of them have ended.
     answers = await asyncio.gather(*questions, return_exceptions=True)
     for trouble in answers:
         if isinstance(trouble, BaseException):
             raise trouble
-    version, flags, login = (said for said in answers if isinstance(said, Said))
+    version, flags, *logins = (said for said in answers if isinstance(said, Said))
     number = version_of(path, version, timing.probe_s)
     if trouble := BAD_VERSIONS.get(number):
         raise RunnerUnavailableError(f"Claude CLI {number} at {path} {trouble}", remedy=UPDATE)
-    words = login_of(login.stdout, environment=environment)
     return Installation(
         path=path,
         version=number,
-        login=words,
-        refreshes_token=words.startswith(SUBSCRIPTION),
+        logins={
+            account: account_login(said.stdout, account=account, environment=environments[account])
+            for account, said in zip(environments, logins, strict=True)
+        },
         features=features_of(flags.stdout, path=path, version=number),
     )
 
@@ -175,6 +180,19 @@ def features_of(help_text: str, *, path: Path, version: str) -> Features:
         effort="--effort" in help_text,
         json_schema="--json-schema" in help_text,
     )
+
+
+def account_login(status_text: str, *, account: str, environment: Mapping[str, str]) -> str:
+    """As `login_of`; the error of a named account says which, and how to log in there."""
+    try:
+        return login_of(status_text, environment=environment)
+    except RunnerUnavailableError as error:
+        if not account:
+            raise
+        folder = shlex.quote(environment.get("CLAUDE_CONFIG_DIR", ""))
+        raise RunnerUnavailableError(
+            f"the account {account} is not logged in", remedy=f"Log in: CLAUDE_CONFIG_DIR={folder} claude, then /login."
+        ) from error
 
 
 def login_of(status_text: str, *, environment: Mapping[str, str]) -> str:

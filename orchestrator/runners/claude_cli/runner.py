@@ -17,7 +17,13 @@ from orchestrator.redaction import Redactor, secrets_of
 from orchestrator.runners.base import Failure, FailureClass, OnProgress, Reply, Request, RunnerInfo
 from orchestrator.runners.claude_cli.attempt import Attempt
 from orchestrator.runners.claude_cli.classify import explain
-from orchestrator.runners.claude_cli.command import arguments, child_environment, prompt_line, refused_schema
+from orchestrator.runners.claude_cli.command import (
+    account_environment,
+    arguments,
+    child_environment,
+    prompt_line,
+    refused_schema,
+)
 from orchestrator.runners.claude_cli.locate import Installation, find_claude, probe
 from orchestrator.runners.claude_cli.memory import MemoryWatch
 from orchestrator.runners.claude_cli.pool import WorkerPool
@@ -35,22 +41,31 @@ class ClaudeCliRunner:
     """Answers prompts with the Claude CLI that is installed.
 
     `claude` is the program to use instead of the one that is found; `environment` is all that is known of the
-    outside: the CLI gets an allow-listed part of it. `open` first, `close` in the end, both from the loop that runs the
-    attempts. Nothing that was started outlives `close`, or this process by more than 2 seconds.
+    outside: the CLI gets an allow-listed part of it. `accounts` maps those that requests may name to the folders that
+    their logins are kept in, None for the usual one, which has no name. `open` first, `close` in the end, both from the
+    loop that runs the attempts. Nothing that was started outlives `close`, or this process by more than 2 seconds.
     """
 
     def __init__(
-        self, *, claude: Path | None = None, environment: Mapping[str, str], timing: Timing | None = None
+        self,
+        *,
+        claude: Path | None = None,
+        environment: Mapping[str, str],
+        accounts: Mapping[str, Path | None] | None = None,
+        timing: Timing | None = None,
     ) -> None:
         self._given = claude
         self._environment = environment
-        self._child_environment = child_environment(environment)
+        self._environments = {
+            account: child_environment(environment if folder is None else account_environment(environment, folder))
+            for account, folder in (accounts or {"": None}).items()
+        }
         self._redactor = Redactor(secrets_of(environment))
         self._timing = timing or Timing()
         self._starts = Starts()
         self._memory = MemoryWatch(every_s=self._timing.memory_s)
         self._attempts: set[Attempt] = set()
-        self._turnstile = Turnstile(open=True)
+        self._turnstiles: Mapping[str, Turnstile] = {}
         self._installation: Installation | None = None
         self._folder: Path | None = None
         self._watchdog: Watchdog | None = None
@@ -79,7 +94,7 @@ class ClaudeCliRunner:
             try:
                 self._installation = await probe(
                     path,
-                    environment=self._child_environment,
+                    environments=self._environments,
                     folder=folder / "empty",
                     watchdog=watchdog,
                     timing=self._timing,
@@ -88,8 +103,10 @@ class ClaudeCliRunner:
             except BaseException:
                 await self.close()
                 raise
-            self._turnstile = Turnstile(open=not self._installation.refreshes_token)
-        return RunnerInfo(version=self._installation.version, login=self._installation.login)
+            refreshes = self._installation.refreshes_token
+            self._turnstiles = {account: Turnstile(open=not refreshes(account)) for account in self._environments}
+        logins = self._installation.logins
+        return RunnerInfo(version=self._installation.version, login=next(iter(logins.values())), logins=logins)
 
     def expect(self, upcoming: Sequence[Request]) -> None:
         """Start processes for these while others answer. The first answer comes before: until then nobody knows
@@ -113,7 +130,7 @@ class ClaudeCliRunner:
         if refused := refused_schema(request.output_schema, features=installation.features):
             error_type, what = refused
             return Failure(error_type=error_type, message=explain(error_type, what))
-        passage = await self._turnstile.enter()
+        passage = await self._turnstiles[request.account].enter()
 
         def answered() -> None:
             passage.answered()
@@ -142,7 +159,8 @@ class ClaudeCliRunner:
             attempt.over.set()
         evidence = cast("Mapping[str, object]", self._redactor.value(outcome.evidence))
         if isinstance(outcome, Failure):
-            return replace(outcome, message=self._redactor.text(outcome.message), evidence=evidence)
+            of = f"account {request.account}: " if request.account else ""
+            return replace(outcome, message=of + self._redactor.text(outcome.message), evidence=evidence)
         return replace(outcome, evidence=evidence)
 
     async def _ask(self, request: Request, attempt: Attempt, *, pool: WorkerPool) -> Reply | Failure:
@@ -170,7 +188,7 @@ class ClaudeCliRunner:
         flags = arguments(request, system_prompt_file=context_file, features=self._installation.features)
         command = (str(self._installation.path), *flags)
         folder = request.workdir or self._folder / "empty"
-        return Launch.of(command, environment=self._child_environment, folder=folder)
+        return Launch.of(command, environment=self._environments[request.account], folder=folder)
 
     async def close(self) -> None:
         """End what still runs, each as a cancelled attempt, and remove the private folder, within some seconds."""
