@@ -208,6 +208,7 @@ class RunSession:
         await self._delivery.begin()
         if self._estimate is not None:
             self._ledger.charge_lost({name: each.cost_usd for name, each in self._estimate.chunks.items()})
+        seen = await self._journal.ask(partial(self._ahead.left_alone, self._earlier_events))
         return assemble_executor(
             self._workload,
             groups=self._groups,
@@ -219,7 +220,7 @@ class RunSession:
             settings=self._settings,
             surroundings=self._with,
             allowances=self._allowances,
-            left=later_of(pauses_left_by(self._earlier_events), await self._journal.ask(self._ahead.left_alone)),
+            left=later_of(pauses_left_by(self._earlier_events), seen),
             on_finished=self._delivery.update,
         )
 

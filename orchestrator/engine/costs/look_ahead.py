@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from orchestrator.engine.costs.allowance import WindowUse, window_from_record
 from orchestrator.engine.costs.forecast import Forecast, forecast
@@ -64,13 +65,17 @@ class LookAhead:
             now_s=self._with.clock.epoch_s(),
         )
 
-    def left_alone(self, connection: Connection) -> dict[str, PauseLeft]:
-        """By account, the usage windows that earlier runs saw too full, as far as they have not begun anew since."""
+    def left_alone(self, own: Sequence[Mapping[str, Any]], connection: Connection) -> dict[str, PauseLeft]:
+        """By account, the usage windows that were seen too full, as far as they have not begun anew since.
+
+        `own` are the events of the run from earlier processes; its last one may be of this process by now.
+        """
         leave, now_s = self._settings.bounds.leave_usage, self._with.clock.epoch_s()
-        return left_alone(windows_seen(connection), leave=leave, now_s=now_s) if leave is not None else {}
+        return left_alone(windows_seen(connection, own), leave=leave, now_s=now_s) if leave is not None else {}
 
 
-def windows_seen(connection: Connection) -> list[WindowUse]:
-    """The usage windows of logins as the latest runs saw them, the latest first."""
-    records = [each for event in latest_events(connection, runs=RUNS_ASKED) for each in event.get("windows", ())]
+def windows_seen(connection: Connection, own: Sequence[Mapping[str, Any]] = ()) -> list[WindowUse]:
+    """The usage windows of logins as the latest runs, and these events, saw them; the latest first."""
+    events = sorted([*latest_events(connection, runs=RUNS_ASKED), *own], key=lambda event: event["at"], reverse=True)
+    records = [each for event in events for each in event.get("windows", ())]
     return [use for each in records if (use := window_from_record(each)) is not None]
