@@ -74,9 +74,7 @@ def _checked(
     with loading_on_stderr("auto", environment=environment()) as on_loading:
         known = Texts(cache=StoredTexts(store), on_loading=on_loading)
         root = root.absolute() if root else None
-        workload = load_plan(
-            path, inputs=inputs, root=root, request_alone=True, texts=known, accounts=accounts
-        )
+        workload = load_plan(path, inputs=inputs, root=root, request_alone=True, texts=known, accounts=accounts)
         return checked_record(workload, known, learned=learned_so_far(workload, store=store))
 
 

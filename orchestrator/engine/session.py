@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestrator.engine.assembly import assemble_executor
 from orchestrator.engine.company import warnings_of_others
-from orchestrator.engine.costs.allowance import Allowances, window_record
+from orchestrator.engine.costs.allowance import Allowances, windows_told
 from orchestrator.engine.costs.estimating import make_estimate, warnings_of
 from orchestrator.engine.costs.logins import told_logins
 from orchestrator.engine.costs.look_ahead import LookAhead
@@ -182,8 +182,8 @@ class RunSession:
                 *warnings_of(estimate, self._workload, max_cost_usd=self._settings.max_cost_usd),
                 *warnings_of_others(self._with, self._record, rules=self._settings.rules),
             ),
+            "planning": self._workload.to_be_planned,
         }
-        told["planning"] = self._workload.to_be_planned
         self._journal.append(RunEstimated, **told)
         await self._journal.flush()
         if estimate.calls and self._with.confirm is not None:
@@ -287,7 +287,7 @@ class RunSession:
             elapsed_s=round(self._elapsed_s(), 3),
             work_s=round(self._ledger.work_s, 3),
             reason=self._stop[1],
-            windows=tuple(window_record(each) for each in self._allowances.windows),
+            windows=windows_told(self._allowances.windows, self._earlier_events),
             **self._ledger.cache.told(),
         )
         await self._journal.flush()

@@ -183,6 +183,15 @@ def window_from_record(record: Mapping[str, Any]) -> WindowUse | None:
     return WindowUse(**{name: whole[name] for name in names}) if all(name in whole for name in names) else None
 
 
+def windows_told(own: Sequence[WindowUse], earlier: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """The records of the windows that a process saw, then of others as the events before it tell them last."""
+    found = {(use.account, use.name): window_record(use) for use in own}
+    for event in reversed(earlier):
+        for record in event.get("windows", ()):
+            found.setdefault((record.get("account", ""), record["name"]), dict(record))
+    return tuple(found.values())
+
+
 def _step(share: float) -> float:
     """The coarsest step in which this share can have been reported."""
     return next((10.0**-digits for digits in STEP_DIGITS if abs(share - round(share, digits)) < 1e-9), 1e-4)
