@@ -242,7 +242,7 @@ class RunStitched(EventBase):
 class RunFinished(EventBase):
     """Last event of a process. `reason` says why a stopped run stopped, else it is empty.
 
-        `elapsed_s` is this process's; `work_s` is what its paid attempts took one after the other. `windows` are the
+    `elapsed_s` is this process's; `work_s` is what its paid attempts took one after the other. `windows` are the
     login's usage windows as seen last (see `WindowUse`). The cache is that of the API, for this process alone.
     """
 
