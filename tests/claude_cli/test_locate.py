@@ -183,7 +183,7 @@ def test_answers_about_itself_that_cannot_be_read_are_not_judged(
     """An older CLI without `auth status` is used, and the login told as far as it is known."""
     fake_claude.describe(auth="error: unknown command")
     info, path = opened(fake_claude.path, environment)
-    assert info == RunnerInfo(version="2.1.330", login="the CLI's own login")
+    assert (info.version, info.login) == ("2.1.330", "the CLI's own login")
     assert path == fake_claude.path
 
 

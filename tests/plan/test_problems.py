@@ -58,9 +58,9 @@ p.yaml:2:26: there is no input `x`
     - {id: a, prompt: "é\\t{{ inputs.x }}"}
                              ^
     there are no inputs""",
-    "chunks:\n- id: a\n  account: me\n  prompt: x\n": """\
-p.yaml:3:3: `account` (accounts) is not in this version yet
-      account: me
+    "chunks:\n- id: a\n  isolation: me\n  prompt: x\n": """\
+p.yaml:3:3: `isolation` (process reuse) is not in this version yet
+      isolation: me
       ^
     leave it out""",
     "request: Write a book.\n": """\
