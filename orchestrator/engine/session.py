@@ -19,7 +19,6 @@ from orchestrator.engine.execute import Executor
 from orchestrator.engine.groups import Groups, new_record
 from orchestrator.engine.journal import Journal, Observer
 from orchestrator.engine.ledger import Ledger
-from orchestrator.engine.pauses import later_of, pauses_left_by
 from orchestrator.engine.policy import StopClass
 from orchestrator.engine.result import RunResult, make_result, run_status
 from orchestrator.engine.reviewing.review import Review
@@ -208,7 +207,6 @@ class RunSession:
         await self._delivery.begin()
         if self._estimate is not None:
             self._ledger.charge_lost({name: each.cost_usd for name, each in self._estimate.chunks.items()})
-        seen = await self._journal.ask(partial(self._ahead.left_alone, self._earlier_events))
         return assemble_executor(
             self._workload,
             groups=self._groups,
@@ -220,7 +218,7 @@ class RunSession:
             settings=self._settings,
             surroundings=self._with,
             allowances=self._allowances,
-            left=later_of(pauses_left_by(self._earlier_events), seen),
+            left=await self._journal.ask(partial(self._ahead.pauses_left, self._earlier_events)),
             on_finished=self._delivery.update,
         )
 

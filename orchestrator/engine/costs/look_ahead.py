@@ -9,7 +9,7 @@ from typing import Any
 from orchestrator.engine.costs.allowance import WindowUse, window_from_record
 from orchestrator.engine.costs.forecast import Forecast, forecast
 from orchestrator.engine.costs.measuring import learn
-from orchestrator.engine.pauses import PauseLeft, left_alone
+from orchestrator.engine.pauses import PauseLeft, later_of, left_alone, pauses_left_by
 from orchestrator.engine.settings import RunSettings, Surroundings
 from orchestrator.plan.learned import Learned
 from orchestrator.plan.workload import Chunk, Workload
@@ -65,13 +65,17 @@ class LookAhead:
             now_s=self._with.clock.epoch_s(),
         )
 
-    def left_alone(self, own: Sequence[Mapping[str, Any]], connection: Connection) -> dict[str, PauseLeft]:
-        """By account, the usage windows that were seen too full, as far as they have not begun anew since.
+    def pauses_left(self, own: Sequence[Mapping[str, Any]], connection: Connection) -> dict[str, PauseLeft]:
+        """By account, the pauses that earlier processes of the run left, and the usage windows that were seen too full
+        by any run and have not begun anew since.
 
-        `own` are the events of the run from earlier processes; its last one may be of this process by now.
+        `own` are the events of those processes; in the store the run's last one may be of this process by now.
         """
-        leave, now_s = self._settings.bounds.leave_usage, self._with.clock.epoch_s()
-        return left_alone(windows_seen(connection, own), leave=leave, now_s=now_s) if leave is not None else {}
+        left, leave = pauses_left_by(own), self._settings.bounds.leave_usage
+        if leave is None:
+            return left
+        seen = windows_seen(connection, own)
+        return later_of(left, left_alone(seen, leave=leave, now_s=self._with.clock.epoch_s()))
 
 
 def windows_seen(connection: Connection, own: Sequence[Mapping[str, Any]] = ()) -> list[WindowUse]:
