@@ -54,9 +54,8 @@ class CommonOptions(TypedDict, total=False):
     store: the store file; `.orchestrate/store.db` in the current folder when left out.
     output: the result file; "-" writes none even when the plan names one.
     on_event: called with each event, in order, in the event loop's thread; dropped when it raises.
-    max_concurrency, max_cost_usd, max_tokens, max_wall_s: instead of the plan's limits.
+    max_concurrency, max_cost_usd, max_tokens, max_wall_s, max_wait (also "6h"): instead of the plan's limits.
     wait_for_limits: pause at a usage limit (default), or stop there.
-    max_wait: instead of the plan's `limits.max_wait`: seconds, or a text such as "6h".
     accounts: the folders (`CLAUDE_CONFIG_DIR`) of the logins that a plan may name as `account`, by name.
     allow_tools: the tools that a plan may use when it asks for them, such as ["Read", "Grep"]; none when left out.
     force: overwrite an output file that was not written by a run.
