@@ -75,10 +75,7 @@ class RunEstimated(EventBase):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkStarted(EventBase):
-    """An attempt began. `timeout_s` is its limit; `attempt` counts from 1.
-
-    `account` is the one that pays for it, empty for the usual login.
-    """
+    """An attempt began. `timeout_s` is its limit; `attempt` counts from 1; `account` pays, empty for the usual login."""
 
     type: ClassVar[str] = "chunk_started"
     chunk_id: str
@@ -170,11 +167,8 @@ class ChunksAdded(EventBase):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPaused(EventBase):
-    """On `account` (empty for the usual login) nothing new starts before `until` (UTC, ISO 8601).
-
-    `cause` is `limit` when a call was refused, `leave_usage` when the plan leaves the rest of a usage window alone, and
-    `overload` when nothing else was answered; that holds for all accounts, and `until` is null then. `met` is how many
-    times in a row a limit was met.
+    """On `account` (empty for the usual login) nothing new starts before `until` (UTC, ISO 8601); of all accounts with the
+    `cause` `overload`, where `until` is null. Other causes are `limit` and `leave_usage`, `met` times in a row.
     """
 
     type: ClassVar[str] = "run_paused"
