@@ -75,7 +75,7 @@ class RunEstimated(EventBase):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkStarted(EventBase):
-    """An attempt began. `timeout_s` is its limit; `attempt` counts from 1; `account` pays, empty for the usual login."""
+    """An attempt began. `timeout_s` limits it, `attempt` counts from 1, `account` pays (empty: the usual login)."""
 
     type: ClassVar[str] = "chunk_started"
     chunk_id: str
@@ -167,8 +167,10 @@ class ChunksAdded(EventBase):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPaused(EventBase):
-    """On `account` (empty for the usual login) nothing new starts before `until` (UTC, ISO 8601); of all accounts with the
-    `cause` `overload`, where `until` is null. Other causes are `limit` and `leave_usage`, `met` times in a row.
+    """On `account` (empty for the usual login) nothing new starts before `until` (UTC, ISO 8601).
+
+    With the `cause` `overload` that is so of all, and `until` is null. Others are `limit` and `leave_usage`; `met`
+    counts them in a row.
     """
 
     type: ClassVar[str] = "run_paused"
