@@ -85,7 +85,8 @@ class Ledger:
     @property
     def tokens(self) -> int:
         """What the run sent and received so far, earlier processes included, in tokens."""
-        return sum(record.input_tokens + record.output_tokens for record in self.records.values())
+        records = (*self.records.values(), *self.unopened.values())
+        return sum(record.input_tokens + record.output_tokens for record in records)
 
     def added(self, records: Sequence[ChunkRecord]) -> None:
         """Chunks became known; what an earlier process of the run stored of one of them still holds."""

@@ -66,6 +66,7 @@ class Schedule:
         self.max_concurrency = max_concurrency
         self._nodes: dict[str, Node] = {}
         self._before: dict[str, dict[str, OnMissing | None]] = {}
+        self._order: dict[str, dict[str, None]] = {}
         self._downstream: dict[str, list[str]] = {}
         self._waits_for: dict[str, int] = {}
         self._rank: dict[str, float] = {}
@@ -88,6 +89,8 @@ class Schedule:
             self._nodes[node.id] = node
             self._downstream[node.id] = []
             self._before[node.id] = {}
+            if node.after:
+                self._order[node.id] = dict.fromkeys(node.after)
             self._waits_for[node.id] = 0
             self._total += not node.virtual
             self._chunks_left += not node.virtual
@@ -118,27 +121,26 @@ class Schedule:
             if each not in self._final:
                 self._downstream[each].append(chunk_id)
                 self._waits_for[chunk_id] += 1
-            elif self._is_order(chunk_id, each):
+            elif each in self._order.get(chunk_id, ()):
                 self._wait_beyond(chunk_id, each)
 
-    def _is_order(self, chunk_id: str, before: str) -> bool:
-        """Whether the one comes after the other in order, whatever else there is between them."""
-        return self._before[chunk_id][before] is None or before in self._nodes[chunk_id].after
-
-    def _wait_beyond(self, chunk_id: str, skipped: str) -> None:
+    def _wait_beyond(self, chunk_id: str, over: str) -> None:
         """What was skipped ends early: whoever comes after it in order comes after all that it came after."""
-        beyond = [skipped] if self._final[skipped] == "skipped" else []
+        beyond, order = [over], self._order[chunk_id]
         while beyond:
             over = beyond.pop()
-            for each in list(self._before[over]):
-                if not self._is_order(over, each) or each in self._before[chunk_id]:
+            if self._final[over] != "skipped":
+                continue
+            for each in self._order.get(over, ()):
+                if each in order:
                     continue
-                self._before[chunk_id][each] = None
-                if each not in self._final:
+                order[each] = None
+                if each in self._final:
+                    beyond.append(each)
+                elif each not in self._before[chunk_id]:
+                    self._before[chunk_id][each] = None
                     self._downstream[each].append(chunk_id)
                     self._waits_for[chunk_id] += 1
-                elif self._final[each] == "skipped":
-                    beyond.append(each)
 
     def _is_missing(self, chunk_id: str, before: str) -> bool:
         return self._before[chunk_id].get(before) == "skip" and self._final.get(before, "succeeded") != "succeeded"
@@ -249,7 +251,7 @@ class Schedule:
                     skips.append(Skip(below, each))
                     ended.append(below)
                     continue
-                if self._is_order(below, each):
+                if each in self._order.get(below, ()):
                     self._wait_beyond(below, each)
                 self._waits_for[below] -= 1
                 if self._waits_for[below] == 0:

@@ -28,6 +28,9 @@ _CHUNK_COLUMNS = [field.name for field in fields(ChunkRecord)]
 _ANSWER_COLUMNS = [field.name for field in fields(AnswerRecord) if field.name != "answer_id"]
 # These rows are written thousands of times a run; `astuple` would copy every value deeply.
 _chunk_row: Callable[[ChunkRecord], tuple[Any, ...]] = attrgetter(*_CHUNK_COLUMNS)
+_attempt_row: Callable[[AttemptRecord], tuple[Any, ...]] = attrgetter(
+    *(field.name for field in fields(AttemptRecord) if field.name != "evidence")
+)
 _answer_row: Callable[[AnswerRecord], tuple[Any, ...]] = attrgetter(*_ANSWER_COLUMNS)
 _UPSERT_CHUNK = (
     f"INSERT OR REPLACE INTO chunks (run_id, {', '.join(_CHUNK_COLUMNS)}) VALUES (?{', ?' * len(_CHUNK_COLUMNS)})"
@@ -92,7 +95,7 @@ class Writes:
     @staticmethod
     def add_attempt(run_id: str, attempt: AttemptRecord) -> Work:
         """An attempt that ended without an answer."""
-        row = (run_id, *astuple(attempt)[:-1], _json(attempt.evidence))
+        row = (run_id, *_attempt_row(attempt), _json(attempt.evidence))
 
         def work(connection: sqlite3.Connection) -> None:
             connection.execute("INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)

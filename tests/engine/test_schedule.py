@@ -133,7 +133,7 @@ def test_order_holds_across_what_is_skipped() -> None:
             Node(id="b", after=("a",)),
             Node(id="c", after=("b",), upstream={"a": "skip"}),
             Node(id="d", after=("c",), upstream={"a": "skip", "c": "gap"}),
-            Node(id="e", after=("d",)),
+            Node(id="e", after=("d",), upstream={"c": "gap"}),
         ],
         max_concurrency=4,
     )

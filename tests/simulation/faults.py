@@ -158,7 +158,7 @@ class FaultyRunner:
             if limit.start_s <= now_s < limit.end_s:
                 await self._wait(0.5)
                 return Failure(error_type=FailureClass.USAGE_LIMIT, message="limit", resets_at=self._told(limit))
-        if request.prompt.count("text") > 25 and faults.lasting and _roll(faults.salt + request.prompt) < 0.5:
+        if request.prompt.count("text") > 25 and faults.lasting and _roll(faults.salt + request.prompt) < 0.3:
             await self._wait(0.5)
             return Failure(error_type=FailureClass.TOO_LONG, message="too long")
         if any(storm.start_s <= now_s < storm.end_s for storm in faults.storms) and chance.random() < 0.7:

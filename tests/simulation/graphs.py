@@ -24,7 +24,7 @@ class _Builder:
         self.lists: list[str] = []
         # Small graphs are more frequent: most defects need few chunks, and a hundred small ones cost as much as ten
         # large ones.
-        self.left = 1 + int(MAX_CHUNKS * chance.random() ** 2.2)
+        self.left = 1 + int(MAX_CHUNKS * chance.random() ** 4)
         self.shape = chance.choice(["loose", "chain", "layers", "wide", "dense"])
 
     def build(self) -> dict[str, Any]:

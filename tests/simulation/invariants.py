@@ -209,7 +209,7 @@ def _moment_s(event: Event) -> float:
     return datetime.fromisoformat(event.at).timestamp() - EPOCH_S
 
 
-# Each time before time passes.
+# Each time before time passes, unless there is a reason for standing still.
 
 
 def slots_never_idle(seen: Seen) -> None:
@@ -217,7 +217,7 @@ def slots_never_idle(seen: Seen) -> None:
     running = {each.request.chunk_id for each in seen.runner.in_flight.values()}
     # After an overload fewer go on at once; how many is the engine's own affair, as long as one does.
     most = 1 if seen.overloads else seen.max_concurrency
-    if seen.may_be_idle or len(running) >= most:
+    if len(running) >= most:
         return
     for chunk in _candidates(seen):
         before = (*chunk.upstream, *chunk.after)
@@ -249,6 +249,7 @@ def every_chunk_has_an_end(seen: Seen) -> None:
     told = [sum(isinstance(each, kind) for each in seen.ended.values()) for kind in TERMINAL]
     require(counted == told, f"{counted} were counted, {told} told")
     require(not seen.runner.in_flight, "an attempt goes on after the end of its process")
+    require(not seen.store.held, "a lock is held after the end of its process")
 
 
 def status_follows(seen: Seen) -> None:

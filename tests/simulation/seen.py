@@ -197,7 +197,8 @@ class Seen:
             return
         self._spent_usd += outcome.cost_usd
         if not isinstance(outcome, Failure) or outcome.error_type in PROVES_OPEN:
-            self.canary, self.proved_s = False, self.loop.time()
+            self.proved_s = max(self.proved_s, span.started_s)
+            self.canary &= span.started_s < self.continued_s - 0.001
         if isinstance(outcome, Failure):
             limited = outcome.error_type is FailureClass.USAGE_LIMIT and not self.waits_for_limits
             if outcome.error_type in STOPPING or limited:
@@ -230,7 +231,7 @@ class Seen:
                 ended = self.ending_pause(seconds_of(event.at))
                 ended.end_s = seconds_of(event.at)
                 if ended.until_s is not None:
-                    self.canary, self.continued_s = self.proved_s < ended.end_s, ended.end_s
+                    self.canary, self.continued_s = self.proved_s < ended.end_s - 0.001, ended.end_s
             case RunFinished():
                 self.finished = True
             case _:

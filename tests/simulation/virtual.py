@@ -51,6 +51,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.die_at = die_at
         self.on_quiet: Callable[[], None] = lambda: None
 
+    def live_on(self) -> None:
+        """For what is left after the end: nothing kills it any more, nobody looks, and it has its time."""
+        self.die_at, self.on_quiet = None, lambda: None
+        self.steps, self._deadline_s = 0, float("inf")
+
     def time(self) -> float:
         return self._now_s
 
@@ -165,16 +170,27 @@ class VirtualStoreThread(StoreThread):
             self._loop.call_later(self._chance.random() * 0.004, self._commit_waiting)
 
 
-class NoLock:
-    """One process at a time works on a simulated store."""
+class MemoryLock:
+    """A lock of a store in memory; `held` has the names of those that a living process holds."""
 
-    def acquire(self) -> None: ...
+    def __init__(self, held: set[str], name: str) -> None:
+        self._held = held
+        self._name = name
+
+    def acquire(self) -> None:
+        """Take it; whoever comes next has to find it free."""
+        assert self.try_acquire(), f"{self._name} is locked"
 
     def try_acquire(self) -> bool:
-        """Nobody else has it."""
+        """Take it, unless it is held."""
+        if self._name in self._held:
+            return False
+        self._held.add(self._name)
         return True
 
-    def release(self) -> None: ...
+    def release(self) -> None:
+        """Let go."""
+        self._held.discard(self._name)
 
 
 _TABLES = ("runs", "chunks", "attempts", "answers", "events", "outputs", "calls", "beginnings", "texts")
@@ -195,6 +211,7 @@ class MemoryStore(Store):
         for table in _TABLES:
             self.connection.execute(f"DELETE FROM {table}")
         self.writer: VirtualStoreThread | None = None
+        self.held: set[str] = set()
         self.make_writer: Callable[[], VirtualStoreThread]
 
     def _read(self, question: Callable[[sqlite3.Connection], Any]) -> Any:
@@ -205,7 +222,7 @@ class MemoryStore(Store):
         return self.connection.execute("SELECT 1 FROM runs WHERE run_id = ?", (run_id,)).fetchone() is not None
 
     def lock(self, run_id: str) -> Any:
-        return NoLock()
+        return MemoryLock(self.held, run_id)
 
     def start_thread(self) -> StoreThread:
         self.connection.execute("PRAGMA query_only = OFF")

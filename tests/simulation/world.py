@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,11 @@ class Setting:
     max_concurrency: int = 4
     max_cost_usd: float | None = None
     fresh: bool = False
+
+    @classmethod
+    def of(cls, seed: int) -> Setting:
+        """The world of this seed."""
+        return cls.random(random.Random(seed))
 
     @classmethod
     def random(cls, chance: random.Random) -> Setting:
@@ -317,22 +322,19 @@ class _Process:
         if writer is not None:
             writer.dead = True
         runner.dead = True
-        loop.die_at, loop.on_quiet = None, lambda: None
+        loop.live_on()
         loop.call_exception_handler = lambda context: None  # type: ignore[method-assign]
         now_s = loop.time()
-        for _ in range(5):
-            tasks = asyncio.all_tasks(loop)
-            if not tasks:
-                break
+        while tasks := asyncio.all_tasks(loop):
             for task in tasks:
                 task.cancel()
             loop.run_until_complete(asyncio.wait(tasks))
-        for task in (main,):
-            if task.done() and not task.cancelled():
-                task.exception()
+        if not main.cancelled():
+            main.exception()
         loop.close()
         loop._now_s = now_s
         runner.in_flight.clear()
+        self.world.store.held.clear()
 
     def _cancel(self, main: asyncio.Task[None]) -> None:
         self.seen.stop()
@@ -346,11 +348,12 @@ class _Process:
         self.world.note(stop_asked=self.fate.stop_level, at_s=self.loop.time())
         self.control.request_stop(at_least=self.fate.stop_level)
 
-    def _checked(self, check: Callable[[], None]) -> None:
+    def _check(self, checks: Iterable[Callable[..., None]], *seen: Any) -> None:
         """What is broken first ends the world; what follows from it is of no interest."""
         if self.problem is None:
             try:
-                check()
+                for invariant in checks:
+                    invariant(self.seen, *seen)
             except BrokenError as problem:
                 self.problem = problem
                 self.loop.die_at = self.loop.steps + 1
@@ -358,7 +361,7 @@ class _Process:
     def _on_start(self, span: Span) -> None:
         self.world.note(asked=span.request.chunk_id, attempt=span.request.attempt, at_s=self.loop.time())
         self.seen.attempt_started(span)
-        self._checked(lambda: _check(invariants.AT_START, self.seen, span))
+        self._check(invariants.AT_START, span)
 
     def _on_end(self, span: Span) -> None:
         kind = getattr(span.outcome, "error_type", "reply")
@@ -368,16 +371,12 @@ class _Process:
     def _on_event(self, event: Event) -> None:
         if self.world._tell:
             self.world.story.append(json.dumps(event_to_dict(event), default=str))
-        self._checked(lambda: _check(invariants.AT_EVENT, self.seen, event))
+        self._check(invariants.AT_EVENT, event)
         self.seen.heard(event)
 
     def _on_quiet(self) -> None:
-        self._checked(lambda: _check(invariants.AT_QUIET, self.seen))
-
-
-def _check(checks: Any, *seen: Any) -> None:
-    for invariant in checks:
-        invariant(*seen)
+        if not self.seen.may_be_idle:
+            self._check(invariants.AT_QUIET)
 
 
 def _pause_left_s(store: MemoryStore, run_id: str) -> float | None:

@@ -32,6 +32,7 @@ class Measuring:
 
     def __init__(self, workload: Workload, *, journal: Journal, runner_kind: str) -> None:
         self._context = workload.context
+        self._context_tokens: int | None = None
         self._journal = journal
         self._runner_kind = runner_kind
         self._kept: Counter[str] = Counter()
@@ -48,7 +49,9 @@ class Measuring:
 
     def _record(self, prompt: str, model: str, reply: Reply, elapsed_s: float) -> CallRecord | None:
         try:
-            counted = count_tokens(prompt) + count_tokens(self._context)
+            if self._context_tokens is None:
+                self._context_tokens = count_tokens(self._context)
+            counted = count_tokens(prompt) + self._context_tokens
         except OrchestrateError:
             # An answer is worth more than the knowledge of how long its prompt was.
             return None
@@ -83,6 +86,5 @@ def learn(connection: Connection, workload: Workload, *, runner: str) -> Learned
     return Learned(
         tokens={model: fit for model, fit in fits.items() if fit is not None},
         costs={model: cost for model, cost in costs.items() if cost is not None},
-        took_s={model: [call.elapsed_s for call in calls] for model, calls in by_model.items()},
         calls={recipe: [Call(*took) for took in answers] for recipe, answers in found.items()},
     )
