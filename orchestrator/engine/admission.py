@@ -128,8 +128,9 @@ class Admission:
             self.again(chunk_id, wait_s=LOOK_AGAIN_S)
 
     def _looked_again(self, chunk_id: str, has_answer: bool) -> None:
-        # A limit may have been met meanwhile, or the one call that tries it be under way.
-        if not has_answer and self._gate.is_open(self._schedule.lane(chunk_id).accounts):
+        # A limit may have been met meanwhile, the one call that tries it be under way, or the money be spent.
+        is_open = self._gate.is_open(self._schedule.lane(chunk_id).accounts) and not self._gate.spent
+        if not has_answer and is_open:
             self._start(chunk_id)
             return
         self.let_go(chunk_id)

@@ -88,6 +88,11 @@ class Gate:
             self.stop("stopped", reached)
         return False
 
+    @property
+    def spent(self) -> bool:
+        """Whether a limit that is counted attempt by attempt is used up: what was set aside does not start then."""
+        return bool(self._budgets.reached)
+
     def reserve(self, chunk_id: str) -> None:
         """Set aside what the chunk is expected to take."""
         self._budgets.reserve(chunk_id)

@@ -100,12 +100,13 @@ class Seen:
         return found if found is not None else self._prototypes.get(chunk_id.partition("[")[0])
 
     def earlier_in_sequence(self, chunk_id: str) -> list[str]:
-        """In `mode: sequence` the chunks of the plan before this one that have not come to their end."""
+        """In `mode: sequence` the known chunks before this one in the plan that have not come to their end."""
         chunks = self.workload.chunks
         if self.workload.plan.mode != "sequence" or chunk_id not in chunks:
             return []
         order = chunks[chunk_id].order
-        return [each.id for each in chunks.values() if each.order < order and each.id not in self.ended]
+        left = [(each, self.chunk(each)) for each in self.known - self.ended.keys()]
+        return sorted(name for name, each in left if each is not None and each.order < order)
 
     def may_reuse(self, chunk_id: str) -> bool:
         """Whether the chunk may take an answer that was stored by another run."""

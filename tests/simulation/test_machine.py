@@ -26,7 +26,7 @@ from orchestrator.engine.costs.budgets import Budgets
 from orchestrator.engine.gate import Bounds, Gate
 from orchestrator.engine.journal import Journal
 from orchestrator.engine.mailbox import Mailbox
-from orchestrator.engine.schedule import Node, Schedule
+from orchestrator.engine.schedule import Lane, Node, Schedule
 from orchestrator.events import RunContinued, RunPaused
 from orchestrator.runners.base import Failure, FailureClass, Reply
 from tests.simulation.test_mutants import Restless, Spendthrift
@@ -128,16 +128,19 @@ class Run(RuleBasedStateMachine):
         self._do(self._start_all)
 
     def _start_all(self) -> None:
-        while (chunk_id := self.schedule.next_startable(self.gate.is_open)) is not None:
+        while (chunk_id := self.schedule.next_startable(self._is_open)) is not None:
             if not self.gate.admits(chunk_id, running=len(self.running)):
                 break
             self._check_start(chunk_id)
-            self.schedule.start(self.gate.is_open)
+            self.schedule.start(self._is_open)
             self.budgets.reserve(chunk_id)
             self.gate.started(chunk_id, ())
             self.running.add(chunk_id)
         if not self.running and not self.stopped and self.limit_usd is not None and self.spent_usd >= self.limit_usd:
             self.stopped = bool(self.gate.stop_class)
+
+    def _is_open(self, lane: Lane) -> bool:
+        return self.gate.is_open(lane.accounts)
 
     def _check_start(self, chunk_id: str) -> None:
         assert not self.stopped, "nothing starts after a stop"
@@ -260,7 +263,7 @@ class Run(RuleBasedStateMachine):
             return
         broke = self.limit_usd is not None and self.spent_usd >= self.limit_usd
         if self.schedule.queued_count and not broke and not self.gate.stop_class:
-            chunk_id = self.schedule.next_startable(self.gate.is_open)
+            chunk_id = self.schedule.next_startable(self._is_open)
             assert chunk_id is not None
             assert self.gate.admits(chunk_id, running=0)
 
@@ -279,6 +282,6 @@ TestRun.settings = settings(
 def test_a_broken_part_is_found_out(attribute: str, broken: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A budget that reserves nothing, and a gate that is open in pauses, do not get through."""
     monkeypatch.setattr(sys.modules[__name__], attribute, broken)
-    quick = settings(TestRun.settings, phases=[Phase.generate], print_blob=False)
+    quick = settings(TestRun.settings, phases=[Phase.generate], print_blob=False, max_examples=500)
     with pytest.raises((AssertionError, BaseExceptionGroup)):
         run_state_machine_as_test(Run, settings=quick)
