@@ -112,3 +112,58 @@ def test_cli_is_fetched_when_there_is_no_other(arguments: tuple[str, ...], check
     shutil.rmtree(checkout / ".venv")
     set_up(checkout, "project", "claude")
     assert run(checkout, *arguments, cwd=tmp_path).returncode == 0
+
+
+PYTEST = """#!/bin/sh
+echo "pytest $*"
+case "$*" in
+    "-q tests/test_architecture.py") exit "$CHECKED" ;;
+    "-m alone") exit "$ALONE" ;;
+    *) exit "$TESTED" ;;
+esac
+"""
+ALONE = "pytest -m alone"
+OTHERS = "pytest -m not alone -n auto --maxprocesses 4 --dist worksteal"
+
+
+@pytest.fixture
+def testable(checkout: Path) -> Path:
+    """A checkout whose ruff and pyright find nothing, and whose pytest exits as its environment says."""
+    set_up(checkout, "project", "dev", "claude")
+    for name, text in (("ruff", "#!/bin/sh\n"), ("pyright", "#!/bin/sh\n"), ("pytest", PYTEST)):
+        program = checkout / ".venv" / "bin" / name
+        program.write_text(text, encoding="utf-8")
+        program.chmod(0o755)
+    return checkout
+
+
+def run_tests(checkout: Path, *arguments: str, **ends: str) -> subprocess.CompletedProcess[str]:
+    """Call `scripts/test` where each call of pytest exits with 0 or what `ends` says."""
+    environment = {"PATH": "/usr/bin:/bin", "CHECKED": "0", "ALONE": "0", "TESTED": "0", **ends}
+    command = [str(checkout / "scripts" / "test"), *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize(
+    ("ends", "code"),
+    [
+        ({}, 0),
+        ({"CHECKED": "1", "ALONE": "2", "TESTED": "3"}, 1),
+        ({"ALONE": "2", "TESTED": "3"}, 2),
+        ({"ALONE": "2"}, 2),
+        ({"TESTED": "3"}, 3),
+    ],
+)
+def test_whatever_fails_is_the_exit_code(ends: dict[str, str], code: int, testable: Path) -> None:
+    """What measures time runs first and by itself; the rest runs whatever failed, and the first fault counts."""
+    ran = run_tests(testable, **ends)
+    assert ran.returncode == code
+    assert ran.stdout.splitlines()[-2:] == [ALONE, OTHERS]
+
+
+def test_arguments_are_those_of_one_plain_pytest(testable: Path) -> None:
+    """What is typed reaches pytest as it is, and its exit code is the script's."""
+    ran = run_tests(testable, "-k", "resume or not", "-x", ALONE="2", TESTED="3")
+    assert ran.returncode == 3
+    assert ran.stdout.splitlines()[-1] == "pytest -k resume or not -x"
+    assert ALONE not in ran.stdout

@@ -145,6 +145,7 @@ def test_hang_ends_in_time(
     assert nothing_left(fake_claude)
 
 
+@pytest.mark.alone
 def test_arriving_text_extends_the_limit(fake_claude: FakeClaude, environment: dict[str, str]) -> None:
     """An answer that takes longer than its limit, but keeps coming, is let finish."""
     slow: Step = {"repeat": {"times": 15, "steps": [{"delta": "x"}, {"sleep": 0.1}]}}
@@ -242,6 +243,7 @@ def test_stderr_is_drained_and_its_end_kept(fake_claude: FakeClaude, environment
     assert len(stderr) <= 4000
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     "steps", [[{"mark": "here"}, {"sleep": 3600}], ["ignore_sigterm", {"mark": "here"}, {"sleep": 3600}]]
 )
@@ -365,6 +367,7 @@ def gathered(fake: FakeClaude, environment: dict[str, str], count: int, timing: 
     return asyncio.run(main())
 
 
+@pytest.mark.alone
 def test_many_that_start_at_once_get_more_time(fake_claude: FakeClaude, environment: dict[str, str]) -> None:
     """The limit for the first sign of life grows with how many start together."""
     fake_claude.play({"sleep": 1.5}, *ANSWER)
@@ -373,6 +376,7 @@ def test_many_that_start_at_once_get_more_time(fake_claude: FakeClaude, environm
     assert [answered(outcome).text for outcome in gathered(fake_claude, environment, 6, timing)] == ["fine"] * 6
 
 
+@pytest.mark.alone
 def test_subscription_login_lets_one_call_be_answered_first(
     fake_claude: FakeClaude, environment: dict[str, str]
 ) -> None:

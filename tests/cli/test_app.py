@@ -112,6 +112,7 @@ def test_version(tmp_path: Path) -> None:
     assert orchestrate("--version", cwd=tmp_path).stdout.startswith("orchestrate ")
 
 
+@pytest.mark.alone
 def test_help_is_fast(tmp_path: Path) -> None:
     """`--help` takes less than 0.25 s where `python -c pass` takes 0.03 s; a slower machine gets more."""
     orchestrate("--help", cwd=tmp_path)

@@ -167,6 +167,7 @@ def test_children_that_do_not_listen(folder: Path, fake_claude: FakeClaude) -> N
     assert orchestrate(*go_on[1].split(), cwd=folder, env=KEY).returncode == 0
 
 
+@pytest.mark.alone
 def test_a_third_ctrl_c_ends_stubborn_children_at_once(folder: Path, fake_claude: FakeClaude) -> None:
     """No grace is left for them, and the run still says how to go on."""
     fake_claude.play("ignore_sigterm", "grandchild", "read_prompt", "init", {"mark": "here"}, {"sleep": 3600})

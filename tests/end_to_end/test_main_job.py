@@ -240,6 +240,7 @@ def test_an_answer_beyond_the_ceiling_is_continued_by_us(
         assert f"\n{written}\n</answer" in last.prompt
 
 
+@pytest.mark.alone
 def test_the_first_event_is_there_within_a_second(command: Command) -> None:
     """With the real CLI found, asked for its version and its login; a slower machine gets more."""
 

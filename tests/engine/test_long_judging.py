@@ -50,6 +50,7 @@ async def longest_hold_s(task: asyncio.Task[Any]) -> float:
     return longest
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("where", ["answer", "schema", "result"])
 def test_the_loop_is_free_meanwhile(where: str, tmp_path: Path) -> None:
     """Other chunks end, and events go out, while one answer is judged; what takes too long is no answer."""

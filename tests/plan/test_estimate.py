@@ -149,6 +149,7 @@ def test_warnings() -> None:
     assert large.endswith(" and 2 more")
 
 
+@pytest.mark.alone
 def test_five_thousand_chunks_share_a_long_input() -> None:
     """Each distinct text is counted once: 5,000 prompts over 200 kB take well under a second."""
     chunks = [{"id": f"c{n}", "prompt": f"Ask {n}: {{{{ inputs.a }}}}"} for n in range(5_000)]

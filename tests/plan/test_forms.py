@@ -212,6 +212,7 @@ def test_a_misfit_says_where_and_why_and_quotes_nothing(value: Any, schema: dict
     assert "secret" not in reason
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     "schema",
     [

@@ -228,6 +228,7 @@ def test_a_bomb_ends_early(name: str) -> None:
     assert time.perf_counter() - start < 10
 
 
+@pytest.mark.alone
 def test_reading_and_rendering_are_cheap() -> None:
     """2,000 small prompts are read in seconds (0.3 s on a quiet machine), and rendered in under 0.3 ms each."""
     source = "Write about {{ inputs.a }} and {{ chunks.outline | raw }} in one page.\n"

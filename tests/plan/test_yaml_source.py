@@ -114,6 +114,7 @@ def test_every_duplicate_is_told() -> None:
     assert [(each.line, each.column) for each in caught.value.problems] == [(2, 1), (3, 11)]
 
 
+@pytest.mark.alone
 def test_large_and_deep_files_are_refused_quickly(tmp_path: Path) -> None:
     """50 MB are refused before they are read, 10,000 levels and a million values after a bounded part."""
     huge, deep, many = tmp_path / "huge.yaml", tmp_path / "deep.yaml", tmp_path / "many.yaml"
@@ -128,6 +129,7 @@ def test_large_and_deep_files_are_refused_quickly(tmp_path: Path) -> None:
         assert time.perf_counter() - start < limit_s
 
 
+@pytest.mark.alone
 def test_five_thousand_chunks_read_quickly() -> None:
     """The size of plan that generators write takes well under a second (0.1 s where nothing else runs)."""
     text = "chunks:\n" + "".join(f"- id: c{n}\n  complexity: simple\n  prompt: |\n    Ask {n}\n" for n in range(5_000))

@@ -70,6 +70,7 @@ def test_two_nasty_answers_stay_two(first: str) -> None:
         assert shape(text(answers, "labels", "closing", "lists")) == apart, answers
 
 
+@pytest.mark.alone
 def test_a_thousand_nasty_answers() -> None:
     """All of them one after the other, in linear time."""
     names = itertools.islice(itertools.cycle(name for name in NASTY if "links" not in name), 1000)
@@ -82,6 +83,7 @@ def test_a_thousand_nasty_answers() -> None:
     assert shape(result) == [block for answer in answers for block in shape(answer)]
 
 
+@pytest.mark.alone
 def test_four_megabytes_take_seconds() -> None:
     """A thousand ordinary answers of 4 kB each with every rule; a gap is in the way of none."""
     prose = "A paragraph as they are, with `code` and a [link](/x), of a length as is usual.\n" * 9

@@ -276,6 +276,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: text[:6])
 def test_one_hostile_line_takes_linear_time(text: str) -> None:
     """A line made of marks alone is read in a fraction of a second."""

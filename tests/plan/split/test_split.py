@@ -164,6 +164,7 @@ def test_repetitive_text_takes_linear_time(unit: str, mode: SplitMode) -> None:
     assert joined(pieces) == text
 
 
+@pytest.mark.alone
 def test_megabytes_take_seconds() -> None:
     """Two megabytes of Markdown are split in far less than the three seconds that ten in fifteen allow."""
     text = article(seed=2, sections=2_000)[:2_000_000]
