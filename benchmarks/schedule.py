@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib.util
 import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import peers
 from machine import described
+from peers import Before, Call
 
 from orchestrator import Reply, Request, RunnerInfo, Usage, arun_plan
 
@@ -158,40 +161,44 @@ async def wall_s(graph: Graph, folder: Path) -> float:
     return times[-1] - times[0]
 
 
-async def barrier_s(graph: Graph) -> float:
-    """The same with a barrier after each level, as a graph of supersteps runs it."""
-    limit, level = asyncio.Semaphore(MAX_CONCURRENCY), dict[str, int]()
-    for name, before in graph.before.items():
-        level[name] = 1 + max((level[each] for each in before), default=-1)
-
-    async def one(name: str) -> None:
-        async with limit:
-            await asyncio.sleep(graph.seconds[name])
-
+async def peer_s(graph: Graph, peer: Callable[[Before, Call, int], Awaitable[None]]) -> float:
+    """The same calls by another way; it stores nothing."""
     begin = time.perf_counter()
-    for depth in range(max(level.values()) + 1):
-        await asyncio.gather(*(one(name) for name in level if level[name] == depth))
+    await peer(graph.before, lambda name: asyncio.sleep(graph.seconds[name]), MAX_CONCURRENCY)
     return time.perf_counter() - begin
 
 
+def measured(graph: Graph, shape: str) -> dict[str, float | None]:
+    """Seconds by each way; None where it does not apply or is not installed."""
+    with tempfile.TemporaryDirectory() as folder:
+        first, second = (asyncio.run(wall_s(graph, Path(folder))) for _ in range(2))
+    found: dict[str, float | None] = {"orchestrate, first run": first, "second run": second}
+    found["asyncio tasks"] = asyncio.run(peer_s(graph, peers.asyncio_tasks))
+    found["LangGraph nodes"] = asyncio.run(peer_s(graph, peers.langgraph_nodes))
+    is_flat = shape == "independent"
+    found["LangGraph Send"] = asyncio.run(peer_s(graph, peers.langgraph_send)) if is_flat else None
+    has_dask = importlib.util.find_spec("distributed") is not None
+    found["Dask"] = peers.dask_futures(graph.before, graph.seconds, MAX_CONCURRENCY) if has_dask else None
+    return found
+
+
 def main() -> int:
-    """Every shape through the engine, and level by level beside it."""
+    """Every shape through the engine, and by other ways beside it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--chunks", type=int, default=1_000)
     parser.add_argument("--seconds", type=float, default=0.1, help="an answer takes on average")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     print(described(), f"· {options.chunks:,} chunks, {MAX_CONCURRENCY} at once\n")
-    print("| shape | bound | first run ÷ bound | second run ÷ bound | level by level ÷ bound |")
-    print("|---|---:|---:|---:|---:|")
-    for name, shape in SHAPES.items():
+    for at, (name, shape) in enumerate(SHAPES.items()):
         before = shape(options.chunks)
         graph = Graph(before, heavy_tailed(list(before), mean_s=options.seconds, seed=options.seed))
-        bound = graph.bound_s()
-        with tempfile.TemporaryDirectory() as folder:
-            walls = [asyncio.run(wall_s(graph, Path(folder))) for _ in range(2)]
-        ratios = [each / bound for each in (*walls, asyncio.run(barrier_s(graph)))]
-        print(f"| {name} | {bound:.1f} s | " + " | ".join(f"{each:.3f}" for each in ratios) + " |", flush=True)
+        bound, found = graph.bound_s(), measured(graph, name)
+        if not at:
+            print(f"| shape | bound | {' | '.join(found)} |")
+            print("|---|" + "---:|" * (1 + len(found)))
+        ratios = ("–" if each is None else f"{each / bound:.3f}" for each in found.values())
+        print(f"| {name} | {bound:.1f} s | {' | '.join(ratios)} |", flush=True)
     return 0
 
 
