@@ -182,6 +182,14 @@ class RunPaused(EventBase):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunSlowed(EventBase):
+    """Fewer chunks than allowed are under way at once, for `reason`; told once by each process."""
+
+    type: ClassVar[str] = "run_slowed"
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunContinued(EventBase):
     """The pause of `account` for that `cause` (`limit` stands for `leave_usage` too) ended; one call goes first."""
 
@@ -273,6 +281,7 @@ Event = (
     | ChunkCancelled
     | ChunksAdded
     | RunPaused
+    | RunSlowed
     | RunContinued
     | RunProgressed
     | RunReviewed
@@ -284,18 +293,13 @@ TRANSIENT: frozenset[str] = frozenset({ChunkProgressed.type, RunProgressed.type}
 """Types that are told but never stored."""
 
 _BY_TYPE: dict[str, type[EventBase]] = {kind.type: kind for kind in get_args(Event)}
-_NAMES: dict[type[EventBase], tuple[str, ...]] = {
-    kind: tuple(field.name for field in fields(kind)) for kind in _BY_TYPE.values()
-}
+_NAMES = {kind: tuple(field.name for field in fields(kind)) for kind in _BY_TYPE.values()}
 
 
 def event_to_dict(event: EventBase) -> dict[str, Any]:
     """The event as plain JSON values, header first."""
-    record: dict[str, Any] = {"type": event.type}
-    for name in _NAMES[type(event)]:
-        value = getattr(event, name)
-        record[name] = list(cast("tuple[str, ...]", value)) if isinstance(value, tuple) else value
-    return record
+    given: dict[str, Any] = {"type": event.type} | {name: getattr(event, name) for name in _NAMES[type(event)]}
+    return {name: list(cast("Any", each)) if isinstance(each, tuple) else each for name, each in given.items()}
 
 
 def event_to_json(event: EventBase) -> str:
@@ -304,15 +308,11 @@ def event_to_json(event: EventBase) -> str:
 
 
 def event_from_dict(record: Mapping[str, Any]) -> Event:
-    """The event that `event_to_dict` made the record from.
+    """The event that `event_to_dict` made the record from; fields that this version does not know are dropped.
 
-    Fields that this version does not know are dropped. Raises `KeyError` for an unknown type and `TypeError` when a
-    field is missing.
+    Raises `KeyError` for an unknown type and `TypeError` when a field is missing.
     """
     kind = _BY_TYPE[record["type"]]
-    known = _NAMES[kind]
-    values: dict[str, Any] = {}
-    for key, value in record.items():
-        if key in known:
-            values[key] = tuple(cast("list[str]", value)) if isinstance(value, list) else value
+    values: dict[str, Any] = {key: value for key, value in record.items() if key in _NAMES[kind]}
+    values |= {key: tuple(cast("list[Any]", each)) for key, each in values.items() if isinstance(each, list)}
     return cast("Event", kind(**values))

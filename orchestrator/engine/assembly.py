@@ -38,6 +38,7 @@ def assemble_executor(
     settings: RunSettings,
     surroundings: Surroundings,
     allowances: Allowances,
+    call_mb: int,
     left: Mapping[str, PauseLeft],
     on_finished: Callable[[], None],
 ) -> Executor:
@@ -54,7 +55,7 @@ def assemble_executor(
         budgets=_budgets(workload, estimate, learned, ledger=ledger, settings=settings),
         bounds=replace(
             settings.bounds,
-            calls=CallBounds(max_memory_mb=workload.plan.limits.max_memory_mb, took_s=learned.took_s),
+            calls=CallBounds(max_memory_mb=workload.plan.limits.max_memory_mb, call_mb=call_mb, took_s=learned.took_s),
             left=left,
         ),
         rules=settings.rules,

@@ -9,7 +9,8 @@ from orchestrator.engine.mailbox import Mailbox
 from orchestrator.engine.outage import Outage, RetryBudget
 from orchestrator.engine.pace import Pace
 from orchestrator.engine.policy import OVERLOADS, Leave, Retry
-from orchestrator.events import RunContinued, RunPaused
+from orchestrator.engine.room import Room, memory_left_mb
+from orchestrator.events import RunContinued, RunPaused, RunSlowed
 from orchestrator.runners.base import Failure
 
 
@@ -19,6 +20,8 @@ class Brake:
     def __init__(self, bounds: Bounds, *, most: int, journal: Journal, mailbox: Mailbox, clock: Clock) -> None:
         self._pace = Pace(most)
         self._retries = RetryBudget(max_concurrency=most)
+        self._room = Room(bounds.calls.call_mb)
+        self._told_of_room = False
         self._waits = bounds.wait_for_limits
         self._journal = journal
         self._mailbox = mailbox
@@ -32,15 +35,30 @@ class Brake:
 
     def admits(self, *, running: int) -> bool:
         """Whether one more call may start while `running` are under way."""
-        return not self._holds and not (running and self._retries.exhausted)
+        if self._holds or (running and self._retries.exhausted):
+            return False
+        return not running or not self._room.call_mb or self._has_room()
+
+    def _has_room(self) -> bool:
+        """Whether the memory has room for one more; told once when it has not."""
+        left_mb = memory_left_mb()
+        if self._room.has_room(left_mb, now_s=self._clock.monotonic_s()):
+            return True
+        if not self._told_of_room:
+            self._told_of_room = True
+            each = f"one takes some {self._room.call_mb} MB, and {left_mb:,.0f} MB of memory are left"
+            self._journal.append(RunSlowed, reason=f"no more calls fit into the memory: {each}")
+        return False
 
     def started(self, chunk_id: str) -> None:
         """A call for this chunk starts."""
         self._pace.started(chunk_id)
         self._retries.started(chunk_id)
+        self._room.started(self._clock.monotonic_s())
 
-    def answered(self) -> None:
-        """A call brought an answer."""
+    def answered(self, *, held_mb: int) -> None:
+        """A call brought an answer. `held_mb` is what its processes held at the most; 0 when nobody saw it."""
+        self._room.held(held_mb)
         self._pace.answered()
         self._retries.answered()
 

@@ -243,7 +243,7 @@ class Executor:
         end = AttemptEnd(attempt=request.attempt, elapsed_s=elapsed_s, charge_usd=charge)
         if isinstance(outcome, Reply):
             self._gate.answered()
-            self._brake.answered()
+            self._brake.answered(held_mb=outcome.held_mb)
             self._meter.measured(chunk_id, elapsed_s)
             self._store(outcome, end, chunk_id)
             self._measuring.answered(request, outcome, elapsed_s=elapsed_s)

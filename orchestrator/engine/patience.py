@@ -40,9 +40,13 @@ class Patience:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallBounds:
-    """What every call of a run keeps to. `took_s` has by the model asked for what its latest calls took."""
+    """What every call of a run keeps to. `call_mb` is what one is likely to hold in memory.
+
+    `took_s` has by the model asked for what its latest calls took.
+    """
 
     max_memory_mb: int | None = None
+    call_mb: int = 0
     took_s: Mapping[str, Sequence[float]] = field(default_factory=dict[str, Sequence[float]])
 
     def patience(self, chunk: Chunk, *, timeouts: int) -> Patience:

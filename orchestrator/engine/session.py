@@ -64,8 +64,7 @@ class RunSession:
         self._executor: Executor | None = None
         self._allowances = Allowances()
         self._stop: tuple[StopClass, str] = ("", "")
-        self._opened = False
-        self._reviewed = True
+        self._opened, self._reviewed = False, True
         self._info = RunnerInfo(version="", login="")
         self._estimate: Estimate | None = None
 
@@ -218,6 +217,7 @@ class RunSession:
             settings=self._settings,
             surroundings=self._with,
             allowances=self._allowances,
+            call_mb=self._info.call_mb,
             left=await self._journal.ask(partial(self._ahead.pauses_left, self._earlier_events)),
             on_finished=self._delivery.update,
         )

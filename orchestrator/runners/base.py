@@ -132,6 +132,7 @@ class Reply:
     """A whole answer. `model` is the one that answered; `cost_usd` is what the CLI reports, 0 if it reports none.
 
     `windows` are the allowances of the login as they stood when the answer began; none for a login without any.
+    `held_mb` is the most memory that its processes were seen to hold, in megabytes; 0 when nobody saw it.
     """
 
     text: str
@@ -141,6 +142,7 @@ class Reply:
     session_id: str = ""
     login: str = ""
     windows: tuple[UsageWindow, ...] = ()
+    held_mb: int = 0
     evidence: Mapping[str, object] = field(default_factory=dict[str, object])
 
 
@@ -168,11 +170,15 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunnerInfo:
-    """What a runner found out about itself. `login` says in words which login pays, `logins` which for each account."""
+    """What a runner found out about itself. `login` says in words which login pays, `logins` which for each account.
+
+    `call_mb` is what the processes of one call are likely to hold in memory, in megabytes; 0 for next to nothing.
+    """
 
     version: str
     login: str
     logins: Mapping[str, str] = field(default_factory=dict[str, str])
+    call_mb: int = 0
 
 
 OnProgress = Callable[[int], None]

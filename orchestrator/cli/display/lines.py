@@ -24,6 +24,7 @@ from orchestrator.events import (
     RunPaused,
     RunResumed,
     RunReviewed,
+    RunSlowed,
     RunStarted,
     RunStitched,
 )
@@ -51,6 +52,8 @@ def event_lines(event: Event, view: RunView) -> list[str]:
             return [review_line(event)]
         case RunPaused():
             return [pause_line(event)]
+        case RunSlowed():
+            return [f"fewer at once: {one_line(event.reason)}"]
         case RunContinued():
             return ["the pause is over"]
         case RunStitched():

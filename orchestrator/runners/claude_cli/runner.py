@@ -33,6 +33,9 @@ from orchestrator.runners.claude_cli.verdict import judge
 from orchestrator.runners.claude_cli.watchdog import Watchdog
 from orchestrator.runners.claude_cli.worker import Launch, Starts
 
+CALL_MB = 200
+"""What one process of the CLI holds at its peak (2.1.328), in megabytes."""
+
 DEFAULT_TEMPORARY_FOLDER = "/tmp"
 """Where the private folder goes when `TMPDIR` is not set."""
 
@@ -106,7 +109,8 @@ class ClaudeCliRunner:
             refreshes = self._installation.refreshes_token
             self._turnstiles = {account: Turnstile(open=not refreshes(account)) for account in self._environments}
         logins = self._installation.logins
-        return RunnerInfo(version=self._installation.version, login=next(iter(logins.values())), logins=logins)
+        version, login = self._installation.version, next(iter(logins.values()))
+        return RunnerInfo(version=version, login=login, logins=logins, call_mb=CALL_MB)
 
     def expect(self, upcoming: Sequence[Request]) -> None:
         """Start processes for these while others answer. The first answer comes before: until then nobody knows

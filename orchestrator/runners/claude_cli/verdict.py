@@ -67,7 +67,7 @@ def judge(
     verdict = _verdict(transcript, ending, now, structured, tools)
     if verdict is None:
         text = transcript.results[0].structured if structured else None
-        return _reply(transcript, text=transcript.text if text is None else text)
+        return _reply(transcript, text=transcript.text if text is None else text, held_mb=ending.held_mb)
     result = transcript.results[-1] if transcript.results else None
     return Failure(
         error_type=verdict.error_type,
@@ -120,7 +120,7 @@ def evidence_of(transcript: Transcript, ending: Ending) -> dict[str, object]:
     return {name: value for name, value in facts.items() if value not in (None, "", [], {}) and value is not False}
 
 
-def _reply(transcript: Transcript, *, text: str) -> Reply:
+def _reply(transcript: Transcript, *, text: str, held_mb: int) -> Reply:
     result = transcript.results[0]
     evidence: dict[str, object] = {"num_turns": result.num_turns}
     if transcript.called:
@@ -138,6 +138,7 @@ def _reply(transcript: Transcript, *, text: str) -> Reply:
         session_id=result.session_id or (init.session_id if init else ""),
         login=init.api_key_source if init else "",
         windows=tuple(transcript.windows.values()),
+        held_mb=held_mb,
         evidence=evidence,
     )
 
