@@ -85,8 +85,8 @@ class Admission:
         self._on_start = start
         self._started: set[str] = set()
 
-    def admit(self, *, settled: bool) -> None:
-        """Let go on what may: each chunk with its slot and its money.
+    def admit(self, *, settled: bool) -> bool:
+        """Let go on what may: each chunk with its slot and its money. Whether more may as soon as a slot is free.
 
         With all `settled`, nothing to look up and nothing that may ever go on again, the run is stopped.
         """
@@ -94,7 +94,7 @@ class Admission:
         while (chunk_id := self._schedule.next_startable(self._is_open)) is not None:
             running = self._schedule.running_count
             if not self._brake.admits(running=running) or not self._gate.admits(chunk_id, running=running):
-                return
+                return False
             self._gate.reserve(self._schedule.start(self._is_open))
             beginning, now_s = self._schedule.lane(chunk_id).beginning, self._clock.monotonic_s()
             if self._head_start.started(chunk_id, beginning, now_s=now_s):
@@ -102,6 +102,7 @@ class Admission:
             self._confirm(chunk_id)
         if settled and not self._lookup.pending and not self._schedule.running_count:
             self._gate.stop_if_stuck(lane.accounts for lane in self._schedule.waiting_lanes)
+        return True
 
     def _is_open(self, lane: Lane) -> bool:
         now_s = self._clock.monotonic_s()

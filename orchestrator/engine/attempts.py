@@ -85,27 +85,14 @@ class Attempts:
         tries.used += 1
         tries.started_s = self._clock.monotonic_s()
         patience = self._bounds.patience(chunk, timeouts=tries.timeouts)
-        request = Request(
-            chunk_id=chunk.id,
+        request = replace(
+            request_for(chunk, prompt=prompt, context=context, account=account),
             attempt=tries.number,
-            prompt=prompt,
-            context=chunk_context(chunk, context),
-            account=account,
-            model=chunk.model,
-            fallback_model=chunk.fallback_model,
-            effort=chunk.effort,
             timeout_s=patience.timeout_s,
             silence_s=patience.silence_s,
             timeout_from=patience.timeout_from,
             silence_from=patience.silence_from,
             max_memory_mb=self._bounds.max_memory_mb,
-            output_schema=chunk.output_schema,
-            record_key=chunk.form.key if chunk.form is not None else "",
-            rows=chunk.form.rows if chunk.form is not None else (),
-            expect=chunk.expect.model_dump(exclude_defaults=True) if chunk.expect is not None else {},
-            source=source_of(chunk),
-            tools=chunk.tooling.tools if chunk.tooling is not None else (),
-            workdir=chunk.tooling.folder if chunk.tooling is not None else None,
         )
         task = asyncio.create_task(self._attempt(request), name=f"orchestrate {chunk.id}")
         self._under_way[chunk.id] = task
@@ -170,6 +157,29 @@ class Attempts:
         if now - tries.told_s >= PROGRESS_INTERVAL_S:
             tries.told_s = now
             self._journal.append(ChunkProgressed, chunk_id=chunk_id, output_chars=output_chars)
+
+
+def request_for(chunk: Chunk, *, prompt: str, context: str, account: str) -> Request:
+    """What a runner is asked for a chunk, in its first attempt. `context` is what all chunks share."""
+    return Request(
+        chunk_id=chunk.id,
+        attempt=1,
+        prompt=prompt,
+        context=chunk_context(chunk, context),
+        account=account,
+        model=chunk.model,
+        fallback_model=chunk.fallback_model,
+        effort=chunk.effort,
+        timeout_s=chunk.timeout_s,
+        output_schema=chunk.output_schema,
+        record_key=chunk.form.key if chunk.form is not None else "",
+        rows=chunk.form.rows if chunk.form is not None else (),
+        expect=chunk.expect.model_dump(exclude_defaults=True) if chunk.expect is not None else {},
+        source=source_of(chunk),
+        tools=chunk.tooling.tools if chunk.tooling is not None else (),
+        workdir=chunk.tooling.folder if chunk.tooling is not None else None,
+        isolation=chunk.isolation,
+    )
 
 
 def _without_secrets(failure: Failure) -> Failure:

@@ -20,6 +20,7 @@ from orchestrator.engine.costs.budgets import Budgets
 from orchestrator.engine.costs.forecast import Forecast
 from orchestrator.engine.costs.measuring import Measuring
 from orchestrator.engine.drafts import Drafts
+from orchestrator.engine.foresight import Foresight
 from orchestrator.engine.gate import Bounds, Gate
 from orchestrator.engine.groups import Groups
 from orchestrator.engine.journal import Journal
@@ -100,19 +101,14 @@ class Executor:
             on_answering=(allowances.heard, self._admission.answering),
             on_ended=self._on_attempt_ended,
         )
+        self._foresight = Foresight(runner, schedule, self._gate, chunks=self._chunks, context=self._lookup.context)
         self._unsettled = 0
         control.subscribe(lambda level: self._mailbox.post(partial(self._on_stop_asked, level)))
 
     def _make_admission(self, claims: Claims) -> Admission:
+        known = (self._schedule, self._mailbox, self._lookup)
         return Admission(
-            self._schedule,
-            self._mailbox,
-            self._lookup,
-            gate=self._gate,
-            brake=self._brake,
-            claims=claims,
-            clock=self._clock,
-            start=self._start,
+            *known, gate=self._gate, brake=self._brake, claims=claims, clock=self._clock, start=self._start
         )
 
     @property
@@ -182,13 +178,15 @@ class Executor:
         self._meter.tell(self._journal, done=self._schedule.done_count, running_s=self._attempts.running_s)
 
     def _advance(self) -> None:
-        """Look up and start all that can go on now."""
-        if self._gate.stop_class or self._store_error:
-            return
+        """Start all that can go on now, and have the runner get ready for what starts next."""
+        self._foresight.look(more=not self._gate.stop_class and not self._store_error and self._start_ready())
+
+    def _start_ready(self) -> bool:
+        """Look up and start all that can go on now; whether more may start as soon as there is room."""
         while ready := self._schedule.take_ready():
             for node_id in ready:
                 self._go_on(node_id)
-        self._admission.admit(settled=not self._unsettled)
+        return self._admission.admit(settled=not self._unsettled)
 
     def _go_on(self, node_id: str) -> None:
         """All that a node waited for is there."""

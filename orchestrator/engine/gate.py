@@ -78,6 +78,10 @@ class Gate:
         """Whether a chunk that one of these accounts may pay for may start, as far as stops and pauses go."""
         return not self.stop_class and self._pauses.open_account(payers) is not None
 
+    def payer(self, payers: Payers) -> str:
+        """The account that would pay for an attempt that starts now, empty for the usual login."""
+        return self._pauses.open_account(payers) or ""
+
     def admits(self, chunk_id: str, *, running: int) -> bool:
         """Whether this chunk may be paid for while `running` others are under way; a limit may stop the run."""
         if self.stop_class:

@@ -220,6 +220,19 @@ class Schedule:
         queue = self._next_queue(is_open)
         return queue[0][-1] if queue and len(self._running) < self.max_concurrency else None
 
+    def upcoming(self, count: int, is_open: Callable[[Lane], bool] = always_open) -> list[str]:
+        """At most so many of those queued in open lanes, in the order in which they will start; looks at few others."""
+        border = [(queue[0], 0, queue) for lane, queue in self._queues.items() if queue and is_open(lane)]
+        heapq.heapify(border)
+        found: list[str] = []
+        while border and len(found) < count:
+            entry, at, queue = heapq.heappop(border)
+            found.append(entry[-1])
+            for below in (2 * at + 1, 2 * at + 2):
+                if below < len(queue):
+                    heapq.heappush(border, (queue[below], below, queue))
+        return found
+
     def start(self, is_open: Callable[[Lane], bool] = always_open) -> str:
         """Give a slot to `next_startable()` and return it. Raises `IndexError` when there is none."""
         chunk_id = heapq.heappop(self._next_queue(is_open))[-1]

@@ -171,6 +171,7 @@ def _chunk(
         expect=spec.expect,
         tooling=may.tooling,
         memory=may.memory,
+        isolation=spec.isolation or plan.isolation or "fresh",
     )
 
 

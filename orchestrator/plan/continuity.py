@@ -130,6 +130,7 @@ def _keeper(of: Chunk, so_far: Kept) -> Chunk:
         recipe=_recipe(so_far.kind, so_far.max_tokens, of.model, of.effort),
         order=(*of.order, *([0] if len(of.order) < 2 else []), _LAST),
         keeping=Keeping(of=of.id, so_far=so_far),
+        isolation=of.isolation,
     )
 
 

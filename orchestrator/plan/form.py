@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from orchestrator.plan.model import LATER, REUSE_PATTERN, Plan
+from orchestrator.plan.model import REUSE_PATTERN, Plan
 from orchestrator.plan.naming import did_you_mean
 from orchestrator.plan.part import ID_PATTERN, MODEL_PATTERN
 from orchestrator.plan.report import MAX_PROBLEMS, Report
@@ -39,11 +39,10 @@ def check_form(raw: object, report: Report) -> Plan | None:
     before = len(report.problems)
     for path in _texts_that_are_none(plain):
         report.at(path, "a NUL character or half a character in a text", "remove it")
-    known = _without_later(plain, report)
     try:
-        plan = Plan.model_validate(known)
+        plan = Plan.model_validate(plain)
     except ValidationError as error:
-        _report_all(error, known, report)
+        _report_all(error, plain, report)
         return None
     return plan if len(report.problems) == before else None
 
@@ -64,29 +63,6 @@ def _steps(value: Any) -> Iterable[tuple[Any, Any]]:
     if isinstance(value, dict):
         return cast("dict[Any, Any]", value).items()
     return enumerate(cast("list[Any]", value)) if isinstance(value, list | tuple) else ()
-
-
-def _without_later(raw: dict[str, Any], report: Report) -> dict[str, Any]:
-    """`raw` without the keys that this version refuses by name; each is reported."""
-
-    def clean(part: Any, kind: str, path: YamlPath) -> Any:
-        if not isinstance(part, dict):
-            return part
-        values = cast("dict[str, Any]", part)
-        for key in values:
-            if key in LATER[kind]:
-                what = f"`{key}`" if LATER[kind][key] == key else f"`{key}` ({LATER[kind][key]})"
-                report.at((*path, key), f"{what} is not in this version yet", "leave it out", key=True)
-        return {key: value for key, value in values.items() if key not in LATER[kind]}
-
-    known = clean(raw, "plan", ())
-    if isinstance(known.get("chunks"), list | tuple):
-        known["chunks"] = [clean(each, "chunk", ("chunks", at)) for at, each in enumerate(known["chunks"])]
-    if isinstance(known.get("inputs"), dict):
-        known["inputs"] = {name: clean(each, "input", ("inputs", name)) for name, each in known["inputs"].items()}
-    if "stitch" in known:
-        known["stitch"] = clean(known["stitch"], "stitch", ("stitch",))
-    return known
 
 
 def _report_all(error: ValidationError, raw: dict[str, Any], report: Report) -> None:

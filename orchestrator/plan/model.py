@@ -21,6 +21,7 @@ from orchestrator.plan.tool_settings import ToolSettings
 Complexity = Literal["simple", "medium", "complex"]
 Effort = Literal["low", "medium", "high", "xhigh", "max"]
 OnMissing = Literal["skip", "gap"]
+Isolation = Literal["fresh", "reuse"]
 Mode = Literal["parallel", "sequence"]
 SplitMode = Literal["markdown", "headings", "text", "code", "lines", "regex"]
 
@@ -112,6 +113,11 @@ class SharedSettings(AccountSettings, ToolSettings):
         pattern=REUSE_PATTERN,
         description="When a stored answer may be used again: always (the default), never (the default with tools), or "
         "up to an age such as 24h.",
+    )
+    isolation: Isolation | None = Field(
+        default=None,
+        description="fresh (the default): a process for each answer. reuse: one process answers several, with a clean "
+        "conversation for each.",
     )
 
 
@@ -283,14 +289,3 @@ class Plan(SharedSettings):
         default=None, description="What the result is looked at for when all chunks have answered, and how often."
     )
     limits: Limits = Field(default_factory=Limits, description="Bounds of a run.")
-
-
-LATER: dict[str, dict[str, str]] = {
-    "plan": {"isolation": "process reuse"},
-    "chunk": {
-        "isolation": "process reuse",
-    },
-    "input": {},
-    "stitch": {},
-}
-"""Keys of the format that this version refuses by name, each with what it is for."""

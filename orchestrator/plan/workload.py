@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from orchestrator.plan.answer_form import AnswerForm
     from orchestrator.plan.expecting import ExpectSpec, ReviewSpec
-    from orchestrator.plan.model import Complexity, OnMissing, Plan
+    from orchestrator.plan.model import Complexity, Isolation, OnMissing, Plan
     from orchestrator.plan.stitching import StitchFormat
     from orchestrator.plan.template import Template
 
@@ -158,6 +158,7 @@ class Chunk:
     accounts: tuple[str, ...] = ("",)
     tooling: Tooling | None = None
     memory: str = ""
+    isolation: Isolation = "fresh"
 
     @property
     def told_of(self) -> tuple[str, ...]:

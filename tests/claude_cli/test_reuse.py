@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shlex
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +15,7 @@ from orchestrator.runners.claude_cli.process import Timing
 from orchestrator.runners.claude_cli.runner import ClaudeCliRunner
 from tests.claude_cli.attempts import eventually, request, runs
 from tests.claude_cli.test_watchdog import NOTHING_LEFT_WITHIN_S, left_over, start_victim
+from tests.equipment.counted_cli import CountedCli
 from tests.equipment.fake_claude import FakeClaude
 from tests.equipment.fixtures import cli_environment
 from tests.equipment.standin_api import StandInApi, answer, error
@@ -26,22 +26,13 @@ CLEAR_BLOCKS = 3
 """Text blocks that the CLI puts before the first prompt after a `/clear` (2.1.328, 2.1.332)."""
 
 
-class Cli:
-    """The real CLI behind a script that writes down each process that is started for prompts."""
+class Cli(CountedCli):
+    """The real CLI with a stand-in API behind it."""
 
     def __init__(self, binary: Path, api: StandInApi, home: Path) -> None:
+        super().__init__(binary, home.parent)
         self.api = api
         self.environment = {**cli_environment(api, home), "TMPDIR": str(home.parent)}
-        self._log = home.parent / "started"
-        self.path = home.parent / "claude"
-        script = f'[ "$1" = -p ] && echo $$ >> {shlex.quote(str(self._log))}\nexec {shlex.quote(str(binary))} "$@"\n'
-        self.path.write_text(f"#!/bin/sh\n{script}")
-        self.path.chmod(0o755)
-
-    @property
-    def pids(self) -> list[int]:
-        """The processes that were started so far."""
-        return [int(line) for line in self._log.read_text().split()] if self._log.exists() else []
 
     def use(self, work: Callable[[ClaudeCliRunner], Awaitable[None]], *, timing: Timing = PATIENT) -> None:
         """Do `work` with an open runner; afterwards nothing of it is left."""
@@ -191,6 +182,7 @@ def test_a_process_is_there_before_its_prompt(cli: Cli) -> None:
         answered(await ask(runner, "one", isolation="fresh"))
         assert await asyncio.to_thread(eventually, lambda: len(cli.pids) == 2, within_s=20.0)
         ahead = cli.pids[1]
+        runner.expect([])
         answered(await ask(runner, "two", isolation="fresh"))
         assert len(cli.pids) == 2
         assert not runs(ahead)

@@ -7,7 +7,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.engine.schedule import Node, Schedule, Skip
+from orchestrator.engine.schedule import Lane, Node, Schedule, Skip
 
 
 def start_all(schedule: Schedule) -> list[str]:
@@ -143,3 +143,24 @@ def test_order_holds_across_what_is_skipped() -> None:
     assert start_all(schedule) == ["b"]
     schedule.finish("b", "succeeded")
     assert start_all(schedule) == ["e", "f"]
+
+
+def test_what_comes_next_is_known_without_starting_it() -> None:
+    """`upcoming` names the queued chunks in the order in which `start` gives them out, in open lanes only."""
+    rng = random.Random(28)
+    nodes = [
+        Node(id=f"n{at}", duration_s=rng.choice((1.0, 2.0, 3.0)), lane=Lane(accounts=(rng.choice("ab"),)))
+        for at in range(60)
+    ]
+    schedule = Schedule(nodes, max_concurrency=100)
+    assert schedule.upcoming(5) == []
+    for chunk_id in schedule.take_ready():
+        schedule.enqueue(chunk_id)
+
+    def is_open(lane: Lane) -> bool:
+        return lane.accounts == ("b",)
+
+    told = schedule.upcoming(1000)
+    lane = schedule.upcoming(7, is_open)
+    assert lane == [each for each in told if nodes[int(each[1:])].lane.accounts == ("b",)][:7]
+    assert [schedule.start() for _ in nodes] == told

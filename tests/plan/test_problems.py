@@ -59,10 +59,9 @@ p.yaml:2:26: there is no input `x`
                              ^
     there are no inputs""",
     "chunks:\n- id: a\n  isolation: me\n  prompt: x\n": """\
-p.yaml:3:3: `isolation` (process reuse) is not in this version yet
+p.yaml:3:14: `isolation` must be one of fresh, reuse, not 'me'
       isolation: me
-      ^
-    leave it out""",
+                 ^""",
     "request: Write a book.\n": """\
 p.yaml:1:1: a plan needs `chunks:`
     request: Write a book.

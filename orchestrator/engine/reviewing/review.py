@@ -179,6 +179,7 @@ class Review:
             recipe=_hash(prompt),
             order=(len(plan.chunks), self.round, at),
             output_schema=json.loads(json_text("review-answer")),
+            isolation=plan.isolation or "fresh",
         )
 
     def _repairs(self, findings: Sequence[Finding]) -> list[Chunk]:

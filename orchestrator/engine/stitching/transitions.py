@@ -61,6 +61,7 @@ def _chunk(plan: Plan, at: int, prompt: str) -> Chunk:
         occurrence=0,
         recipe=hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest(),
         order=(len(plan.chunks), 1000, at),
+        isolation=plan.isolation or "fresh",
     )
 
 

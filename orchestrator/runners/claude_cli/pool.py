@@ -33,7 +33,7 @@ class WorkerPool:
         self._waiting: list[Worker] = []
         self._taking: set[Worker] = set()
         self._answering: Counter[Launch] = Counter()
-        self._expected: frozenset[Launch] = frozenset()
+        self._expected: Counter[Launch] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._tidying: asyncio.TimerHandle | None = None
         self._closed = False
@@ -43,16 +43,19 @@ class WorkerPool:
 
         None is started where one that is kept will be free by then.
         """
-        self._expected = frozenset(launches)
+        self._expected = Counter(launches)
+        self._start_ahead()
+        self._tidy()
+
+    def _start_ahead(self) -> None:
         if self._closed:
             return
-        for launch, count in Counter(launches).items():
+        for launch, count in self._expected.items():
             there = sum(worker.launch == launch for worker in self._waiting)
             for _ in range(0 if self._answering[launch] else count - there):
                 worker = self._new(launch)
                 worker.begin()
                 self._waiting.append(worker)
-        self._tidy()
 
     async def take(self, launch: Launch, *, keep: bool) -> Worker | None:
         """A process for one prompt; a new one when none waits. None when the pool is closed meanwhile.
@@ -69,6 +72,7 @@ class WorkerPool:
             if await self._is_ready(worker, cold=cold):
                 if keep:
                     self._answering[launch] += 1
+                self._start_ahead()
                 return worker
         return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -39,6 +40,13 @@ CALL_MB = 200
 DEFAULT_TEMPORARY_FOLDER = "/tmp"
 """Where the private folder goes when `TMPDIR` is not set."""
 
+_log = logging.getLogger("orchestrator")
+
+CANNOT_KEEP = (
+    "`isolation: reuse` is not possible here: the Claude CLI did not begin a clean conversation when it was told to. "
+    "Each answer gets a process of its own instead."
+)
+
 
 class ClaudeCliRunner:
     """Answers prompts with the Claude CLI that is installed.
@@ -73,8 +81,9 @@ class ClaudeCliRunner:
         self._folder: Path | None = None
         self._watchdog: Watchdog | None = None
         self._pool: WorkerPool | None = None
-        self._answered = False
-        self._upcoming: tuple[Launch, ...] = ()
+        self._told_once = False
+        self._answered: set[str] = set()
+        self._upcoming: tuple[Request, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -113,18 +122,18 @@ class ClaudeCliRunner:
         return RunnerInfo(version=version, login=login, logins=logins, call_mb=CALL_MB)
 
     def expect(self, upcoming: Sequence[Request]) -> None:
-        """Start processes for these while others answer. The first answer comes before: until then nobody knows
-        whether the login is good.
+        """Start processes for these while others answer, as soon as one was answered: before that nobody knows whether
+        the login is good.
         """
-        if self._installation is None:
-            return
-        with suppress(OSError):
-            self._upcoming = tuple(self._launch(request) for request in upcoming if _stands_alone(request))
-            self._get_ready()
+        self._upcoming = tuple(each for each in upcoming if _stands_alone(each))
+        self._get_ready()
 
     def _get_ready(self) -> None:
-        if self._pool is not None and self._answered:
-            self._pool.expect(self._upcoming)
+        if self._pool is None or self._installation is None:
+            return
+        good = {account for account in self._answered if self._turnstiles[account].is_open}
+        with suppress(OSError):
+            self._pool.expect([self._launch(each) for each in self._upcoming if each.account in good])
 
     async def run(self, request: Request, *, on_progress: OnProgress) -> Reply | Failure:
         """Make one attempt. Its process is gone when this returns, or raises on cancellation, unless it is kept for
@@ -138,9 +147,8 @@ class ClaudeCliRunner:
 
         def answered() -> None:
             passage.answered()
-            if not self._answered:
-                self._answered = True
-                self._get_ready()
+            self._answered.add(request.account)
+            self._get_ready()
 
         attempt = Attempt(
             request=request,
@@ -162,10 +170,11 @@ class ClaudeCliRunner:
             self._attempts.discard(attempt)
             attempt.over.set()
         evidence = cast("Mapping[str, object]", self._redactor.value(outcome.evidence))
+        outcome = replace(outcome, evidence=evidence)
         if isinstance(outcome, Failure):
             of = f"account {request.account}: " if request.account else ""
-            return replace(outcome, message=of + self._redactor.text(outcome.message), evidence=evidence)
-        return replace(outcome, evidence=evidence)
+            return replace(outcome, message=of + self._redactor.text(outcome.message))
+        return outcome
 
     async def _ask(self, request: Request, attempt: Attempt, *, pool: WorkerPool) -> Reply | Failure:
         """Raises `OSError` when no process could be started."""
@@ -182,6 +191,9 @@ class ClaudeCliRunner:
         structured = request.output_schema is not None
         outcome = judge(attempt.transcript, ending, now=time.time(), structured=structured, tools=request.tools)
         await pool.give_back(worker, keep=keep, outcome=outcome)
+        if not pool.keeps and not self._told_once:
+            self._told_once = True
+            _log.warning(CANNOT_KEEP)
         return outcome
 
     def _launch(self, request: Request) -> Launch:

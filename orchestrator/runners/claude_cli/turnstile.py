@@ -37,17 +37,18 @@ class Turnstile:
         self._lock = asyncio.Lock()
 
     @property
-    def _proven(self) -> bool:
+    def is_open(self) -> bool:
+        """Whether everybody may pass now."""
         if self._always_open:
             return True
         return self._proven_at_s is not None and self._now_s() - self._proven_at_s < self._again_after_s
 
     async def enter(self) -> Passage:
         """Wait for the turn. The passage has to be left again."""
-        if self._proven:
+        if self.is_open:
             return Passage(self, holds=False)
         await self._lock.acquire()
-        if self._proven:
+        if self.is_open:
             self._lock.release()
             return Passage(self, holds=False)
         return Passage(self, holds=True)
