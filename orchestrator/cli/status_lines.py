@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.cli.display.lines import DOT
 from orchestrator.cli.display.neutralise import one_line
+from orchestrator.cli.display.pausing import local_minute
 from orchestrator.cli.display.words import count, duration, money
 from orchestrator.store.records import ChunkRecord, RunRecord
 
@@ -66,7 +66,7 @@ def status_lines(record: dict[str, Any]) -> list[str]:
     """What `status` prints of a `status_record`."""
     state = record["state"] + (f" ({one_line(record['reason'])})" if record["reason"] else "")
     head = [f"{one_line(record['name'])}: run {record['run_id']}", state]
-    head += [_local(record["created_at"]), duration(record["elapsed_s"]), money(record["cost_usd"])]
+    head += [local_minute(record["created_at"]), duration(record["elapsed_s"]), money(record["cost_usd"])]
     counts = [f"{record['counts'][status]} {status}" for status in _IN_ORDER if record["counts"].get(status)]
     lines = [DOT.join(head), f"{count(record['total'], 'chunk')}: {', '.join(counts)}"]
     if record["lost_calls"] and not record["options"]["runner"].startswith("simulated"):
@@ -127,10 +127,3 @@ def writer_line(writer: Writer) -> str:
         ]
         facts += [f"session {one_line(origin.session_id)}"] if origin.session_id else []
     return DOT.join(facts)
-
-
-def _local(moment: str) -> str:
-    try:
-        return f"{datetime.fromisoformat(moment).astimezone():%Y-%m-%d %H:%M}"
-    except ValueError:
-        return one_line(moment)

@@ -99,12 +99,12 @@ def added(*chunk_ids: str) -> ChunksAdded:
     return ChunksAdded(**HEADER, chunk_ids=chunk_ids)
 
 
-def paused(until: str | None) -> RunPaused:
-    return RunPaused(**HEADER, reason="usage limit", until=until)
+def paused(until: str | None, **more: Any) -> RunPaused:
+    return RunPaused(**HEADER, until=until, **({"reason": "usage limit"} | more))
 
 
-def continued() -> RunContinued:
-    return RunContinued(**HEADER)
+def continued(**which: str) -> RunContinued:
+    return RunContinued(**HEADER, **which)
 
 
 def heartbeat(*, done: int, total: int, eta_s: float | None) -> RunProgressed:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from orchestrator.api import WindowOutlook
@@ -80,12 +82,25 @@ def test_what_is_not_worth_a_line(event: Event) -> None:
 
 
 def test_pause_says_until_when() -> None:
-    """A pause names its end in the reader's time, and its reason."""
-    (line,) = last_line(RUN, stories.paused("2026-01-02T12:00:00Z"))
-    assert line.startswith("paused until 2026-01-0")
-    assert line.endswith(": usage limit")
+    """A pause names its end in the reader's time, how long that is, its reason, and how not to wait for it."""
+    until = datetime(2026, 1, 2, 12, tzinfo=UTC)
+    hint = "(Ctrl-C stops here, `resume` goes on later)"
+    assert last_line(RUN, stories.paused(until.isoformat())) == [
+        f"paused until {until.astimezone():%Y-%m-%d %H:%M} (8 h 55 min): usage limit {hint}"
+    ]
+    assert last_line(RUN, stories.paused("soon\x1b")) == [f"paused until soon␛: usage limit {hint}"]
     assert last_line(RUN, stories.paused(None)) == ["paused: usage limit"]
-    assert last_line(RUN, stories.paused("soon\x1b")) == ["paused until soon␛: usage limit"]
+
+
+def test_pause_names_its_account() -> None:
+    """Unless it is the usual login, whoever waits is named, and so is whoever goes on; an overload is told apart."""
+    (line,) = last_line(RUN, stories.paused("2026-01-02T12:00:00Z", account="spare\n"))
+    assert line.startswith("account spare paused until ")
+    assert last_line(RUN, stories.continued(account="spare\n")) == [
+        "account spare: the pause is over, one call goes first"
+    ]
+    assert last_line(RUN, stories.continued()) == ["the pause is over, one call goes first"]
+    assert last_line(RUN, stories.continued(cause="overload")) == ["the overload pause is over, one call goes first"]
 
 
 def test_heartbeat_explains_a_silent_chunk() -> None:
@@ -111,6 +126,12 @@ def test_heartbeat_between_attempts_and_in_a_pause() -> None:
     assert heartbeat_line(view, now_s=102) == "0/8 done · a: again in 10 s after attempt 1 (overloaded)"
     view.apply(stories.paused(None), now_s=103)
     assert heartbeat_line(view, now_s=110) == "0/8 done · paused: usage limit"
+    view.apply(stories.begun("a"), now_s=111)
+    view.apply(stories.paused("2026-01-02T12:00:00Z", account="spare", reason="used up"), now_s=112)
+    line = heartbeat_line(view, now_s=112 + 3600)
+    assert line.startswith("0/8 done · a: waiting for the model, 1 h, ")
+    assert " · paused: usage limit · account spare paused until 2026-01-0" in line
+    assert line.endswith(" (7 h 55 min): used up")
 
 
 def test_stopping() -> None:

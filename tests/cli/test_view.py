@@ -63,10 +63,29 @@ def test_added_chunks_count() -> None:
 
 def test_pause_and_its_end() -> None:
     """A pause is known until it ends."""
-    view = stories.folded(stories.started("a"), stories.paused("2026-01-02T12:00:00Z"))
-    assert view.pause is not None
-    view.apply(stories.continued(), now_s=1)
-    assert view.pause is None
+    view = stories.folded(stories.started("a"), stories.paused("2026-01-02T03:14:05Z"), now_s=100)
+    (pause,) = view.pauses.values()
+    assert (pause.left_s(100), pause.left_s(160), pause.left_s(800)) == (600, 540, -100)
+    view.apply(stories.continued(), now_s=700)
+    assert not view.pauses
+
+
+def test_each_pause_ends_alone() -> None:
+    """What goes on is the account and the cause that are named; of one account a new pause replaces the old."""
+    view = stories.folded(
+        stories.started("a"),
+        stories.paused("2026-01-02T03:14:05Z"),
+        stories.paused("2026-01-02T04:04:05Z", account="spare"),
+        stories.paused(None, cause="overload", reason="the next call goes alone in 2 s"),
+        stories.paused("2026-01-02T05:04:05Z", cause="leave_usage"),
+    )
+    untils = {pause.event.until for pause in view.pauses.values()}
+    assert untils == {"2026-01-02T05:04:05Z", "2026-01-02T04:04:05Z", None}
+    left: list[list[tuple[str, str]]] = []
+    for over in (stories.continued(cause="overload"), stories.continued(account="spare"), stories.continued()):
+        view.apply(over, now_s=200)
+        left.append([(pause.event.account, pause.event.cause) for pause in view.pauses.values()])
+    assert left == [[("", "leave_usage"), ("spare", "limit")], [("", "leave_usage")], []]
 
 
 def test_events_of_unknown_chunks_do_no_harm() -> None:
@@ -112,6 +131,26 @@ def test_frame_has_a_total_row_and_one_for_each_slot() -> None:
     assert "part_1" in rows[1]
     assert rows[1].endswith("45 s  waiting for the model, usually under 300 s")
     assert rows[2].endswith("45 s  3,412 characters so far")
+
+
+def test_frame_has_a_row_for_each_pause() -> None:
+    """Every account that waits is shown, and what still runs below; the rows stay within the window."""
+    view = stories.folded(
+        stories.started("a", "b"),
+        stories.begun("a"),
+        stories.paused("2026-01-02T05:04:05Z"),
+        stories.paused("2026-01-02T03:14:05Z", account="spare\x1b[2J"),
+        stories.retry("b"),
+        now_s=100,
+    )
+    rows = [row.text for row in frame(view, now_s=160, rows=20)]
+    assert len(rows) == 4
+    assert rows[1].startswith("  paused until 2026-01-0")
+    assert rows[1].endswith(" (1 h 59 min): usage limit")
+    assert rows[2].startswith("  account spare␛[2J paused until ")
+    assert rows[2].endswith(" (9 min): usage limit")
+    assert "  a  " in rows[3]
+    assert [row.text for row in frame(view, now_s=160, rows=3)] == rows[:3]
 
 
 def test_frame_neutralises_ids() -> None:

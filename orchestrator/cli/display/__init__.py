@@ -1,4 +1,4 @@
 """How a run is shown.
 
-Pure: `words`, `neutralise`, `view`, `lines`, `frame`. Acting: `sink`, `screens`, `live`, `writer`.
+Pure: `words`, `neutralise`, `view`, `pausing`, `lines`, `frame`. Acting: `sink`, `screens`, `live`, `writer`.
 """

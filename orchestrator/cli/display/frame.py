@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from orchestrator.cli.display.lines import DOT, pause_line
+from orchestrator.cli.display.lines import DOT
 from orchestrator.cli.display.neutralise import one_line
+from orchestrator.cli.display.pausing import pause_lines
 from orchestrator.cli.display.view import Attempt, RunView
 from orchestrator.cli.display.words import money, whole_duration
 
@@ -36,16 +37,20 @@ def frame(view: RunView, *, now_s: float, rows: int, loading: str = "") -> list[
     for attempt in view.running.values():
         slots[attempt.slot] = attempt
     used = [attempt for attempt in slots if attempt is not None]
-    if len(slots) <= rows - 2:
+    head = [_total_row(view, now_s=now_s)]
+    head += [Row(((f"  {loading}", "dim"),))] if loading else []
+    head += _waiting_rows(view, now_s=now_s)
+    # A row is kept free, so that nothing jumps when something begins to wait.
+    room = rows - max(2, len(head))
+    if len(slots) <= room:
         body = [_slot_row(attempt, now_s=now_s) for attempt in slots]
     else:
         # No room for every slot: those in use, as many as fit.
-        shown = used[: max(0, rows - 3)]
+        shown = used[: max(0, room - 1)]
         body = [_slot_row(attempt, now_s=now_s) for attempt in shown]
         if hidden := len(used) - len(shown):
             body.append(Row(((f"  … and {hidden} more running", "dim"),)))
-    loads = [Row(((f"  {loading}", "dim"),))] if loading else []
-    return [_total_row(view, now_s=now_s), *loads, *_waiting_rows(view, now_s=now_s), *body][: max(1, rows)]
+    return [*head, *body][: max(1, rows)]
 
 
 def _total_row(view: RunView, *, now_s: float) -> Row:
@@ -62,8 +67,8 @@ def _total_row(view: RunView, *, now_s: float) -> Row:
 
 
 def _waiting_rows(view: RunView, *, now_s: float) -> list[Row]:
-    if view.pause:
-        return [Row(((f"  {pause_line(view.pause)}", "yellow"),))]
+    if view.pauses:
+        return [Row(((f"  {line}", "yellow"),)) for line in pause_lines(view, now_s=now_s)]
     if not view.waiting:
         return []
     soonest = min(view.waiting.values(), key=lambda waiting: waiting.until_s)

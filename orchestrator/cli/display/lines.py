@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import datetime
 
 from orchestrator.cli.display.allowance import windows_fact
 from orchestrator.cli.display.neutralise import one_line
+from orchestrator.cli.display.pausing import continued_line, new_pause_line, pause_lines
 from orchestrator.cli.display.view import Attempt, RunView
 from orchestrator.cli.display.words import about, count, duration, money, money_span, span, whole_duration
 from orchestrator.events import (
@@ -51,11 +51,11 @@ def event_lines(event: Event, view: RunView) -> list[str]:
         case RunReviewed():
             return [review_line(event)]
         case RunPaused():
-            return [pause_line(event)]
+            return [new_pause_line(pause) for pause in view.pauses.values() if pause.event is event]
         case RunSlowed():
             return [f"fewer at once: {one_line(event.reason)}"]
         case RunContinued():
-            return ["the pause is over"]
+            return [continued_line(event)]
         case RunStitched():
             return [f"note: {one_line(text, limit=600)}" for text in event.notes]
         case _:
@@ -107,21 +107,6 @@ def review_line(event: RunReviewed) -> str:
     return f"review: {count(len(event.problems), 'thing')} to put right, {follows}"
 
 
-def pause_line(event: RunPaused) -> str:
-    """Why nothing starts, and until when in the reader's own time."""
-    return f"paused{_until(event.until)}: {one_line(event.reason)}"
-
-
-def _until(until: str | None) -> str:
-    if not until:
-        return ""
-    try:
-        local = datetime.fromisoformat(until).astimezone()
-    except ValueError:
-        return f" until {one_line(until)}"
-    return f" until {local:%Y-%m-%d %H:%M}"
-
-
 def waiting_line(attempt: Attempt, *, now_s: float) -> str:
     """What a running chunk is doing, so that its silence is no riddle."""
     passed = whole_duration(now_s - attempt.since_s)
@@ -132,7 +117,7 @@ def waiting_line(attempt: Attempt, *, now_s: float) -> str:
 
 
 def heartbeat_line(view: RunView, *, now_s: float) -> str:
-    """One line that explains a silence: how far the run is, and what the longest-running chunk is doing."""
+    """One line that explains a silence: how far the run is, what the longest-running chunk is doing, what is paused."""
     facts = [f"{view.done}/{view.total} done"]
     if len(view.running) > 1:
         facts.append(f"{len(view.running)} running")
@@ -140,9 +125,8 @@ def heartbeat_line(view: RunView, *, now_s: float) -> str:
         facts.append(f"about {whole_duration(left)} left")
     if view.running:
         facts.append(waiting_line(min(view.running.values(), key=lambda attempt: attempt.since_s), now_s=now_s))
-    elif view.pause:
-        facts.append(pause_line(view.pause))
-    elif view.waiting:
+    facts += pause_lines(view, now_s=now_s)
+    if not view.running and not view.pauses and view.waiting:
         soonest = min(view.waiting.values(), key=lambda waiting: waiting.until_s)
         wait = whole_duration(math.ceil(max(0.0, soonest.until_s - now_s)))
         facts.append(

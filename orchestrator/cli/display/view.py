@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from orchestrator.events import (
     ChunkCancelled,
@@ -51,11 +52,25 @@ class Waiting:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """A pause that was told at `since_s` on the watcher's clock, and lasts `lasts_s` seconds if that is known."""
+
+    event: RunPaused
+    since_s: float
+    lasts_s: float | None
+
+    def left_s(self, now_s: float) -> float | None:
+        """Seconds until its end, below zero when that should have come; None when it is not known."""
+        return None if self.lasts_s is None else self.lasts_s - (now_s - self.since_s)
+
+
 @dataclass(slots=True, kw_only=True)
 class RunView:
     """Everything a display shows. Each event changes it in constant time.
 
     `done` counts chunks with a terminal event, cancelled ones apart; `paid` those that were answered in this process.
+    `pauses` are those that are not over, by account and by whether an overload is their cause.
     `problems` holds (chunk id, reason) of each failed or skipped chunk in the order in which it was told.
     """
 
@@ -77,7 +92,7 @@ class RunView:
     waiting: dict[str, Waiting] = field(default_factory=dict[str, Waiting])
     problems: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     estimate: RunEstimated | None = None
-    pause: RunPaused | None = None
+    pauses: dict[tuple[str, bool], Pause] = field(default_factory=dict[tuple[str, bool], Pause])
     reviewed: RunReviewed | None = None
     stitched: RunStitched | None = None
     finished: RunFinished | None = None
@@ -117,9 +132,10 @@ class RunView:
             case RunEstimated():
                 self.estimate = event
             case RunPaused():
-                self.pause = event
+                pause = Pause(event=event, since_s=now_s, lasts_s=_lasts_s(event))
+                self.pauses[event.account, event.cause == "overload"] = pause
             case RunContinued():
-                self.pause = None
+                self.pauses.pop((event.account, event.cause == "overload"), None)
             case RunProgressed():
                 self.total = event.total
                 self.eta_s, self.eta_at_s = event.eta_s, now_s
@@ -191,3 +207,10 @@ class RunView:
         self.waiting.pop(chunk_id, None)
         if attempt := self.running.pop(chunk_id, None):
             heapq.heappush(self._free_slots, attempt.slot)
+
+
+def _lasts_s(event: RunPaused) -> float | None:
+    try:
+        return (datetime.fromisoformat(event.until or "") - datetime.fromisoformat(event.at)).total_seconds()
+    except (ValueError, TypeError):
+        return None
