@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from orchestrator.engine.drafts import Rejected
 from orchestrator.engine.groups import Groups
@@ -32,7 +33,7 @@ class Prospect:
         return self.answer_id is not None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Forecast:
     """`prospects` has the chunks whose prompts are known; all others wait for answers that are not there yet.
 
@@ -45,7 +46,7 @@ class Forecast:
     ahead: Workload
     complete: bool
 
-    @property
+    @cached_property
     def reusable(self) -> frozenset[str]:
         """The chunks that nothing has to be paid for."""
         return frozenset(chunk_id for chunk_id, prospect in self.prospects.items() if prospect.reusable)
