@@ -181,7 +181,8 @@ def _session(
     kept, limits = record.options, workload.plan.limits
     chosen = options.get("environment")
     surrounding = environment if chosen is None else chosen
-    require_granted(workload, allowed=kept.get("allow_tools", ()), environment=surrounding)
+    logins: Mapping[str, Path | str] = {**kept.get("accounts", {}), **(options.get("accounts") or {})}
+    require_granted(workload, allowed=kept.get("allow_tools", ()), environment=surrounding, accounts=logins)
     runner: Runner | str | None = options.get("runner")
     if runner is None or isinstance(runner, str):
         claude = Path(kept["claude"]) if kept["claude"] else None

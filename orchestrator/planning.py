@@ -114,7 +114,8 @@ async def make_plan(
     require_bound(options, limit=limit)
     if then_run:
         allowed, chosen = read_grant(options.get("allow_tools") or ()), options.get("environment")
-        require_granted(request, allowed=allowed, environment=environment if chosen is None else chosen)
+        surrounding = environment if chosen is None else chosen
+        require_granted(request, allowed=allowed, environment=surrounding, accounts=options.get("accounts"))
     follow = {name: _plain(options.get(name)) for name in FOLLOWED} | {"max_cost_usd": limit, "run": then_run}
     first = task = await first_task(opened)
     spent, problems, run, confirm = 0.0, list[str](), None, options.get("confirm")
@@ -236,6 +237,7 @@ def _open(work: PlannedWork, opened: OpenedPlan, options: Options) -> OpenedPlan
         root=opened.root,
         base_dir=base_dir,
         texts=opened.loader.texts,
+        accounts=options.get("accounts") or {},
     )
     if isinstance(workload, list):
         return workload

@@ -171,6 +171,8 @@ def _run_again(run: RunRecord, *, plan: Path, here: Path) -> list[str]:
     words += ["--max-wall", f"{kept['max_wall_s']:g}"] if kept.get("max_wall_s") else []
     words += [] if kept["wait_for_limits"] else ["--no-wait"]
     words += ["--max-wait", f"{kept['max_wait']:g}s"] if kept.get("max_wait") else []
+    for name, folder in kept.get("accounts", {}).items():
+        words += ["--account", f"{name}={_from(here, Path(folder))}"]
     words += ["--allow-tools", ",".join(kept["allow_tools"])] if kept.get("allow_tools") else []
     output = kept["output"]
     # The file of a sample is named after that of the whole, and would be once more.

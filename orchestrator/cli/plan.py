@@ -233,6 +233,7 @@ def _told(
     words = ["orchestrate", str(target)]
     for flag, pairs in (("--input", options.inputs), ("--set", options.texts)):
         words += [word for pair in pairs or () for word in (flag, pair)]
+    words += [word for account in watch.accounts or () for word in ("--account", account)]
     words += ["--root", str(options.root)] if options.root else []
     estimated = [line for line in plan_lines(record) if line.startswith(("estimate", "warning"))]
     return [*planned_lines(result), *estimated, f"Wrote {target}. To run it: {shlex.join(words)}"]

@@ -158,7 +158,7 @@ def test_rejected_allowance_is_a_usage_limit_with_its_end() -> None:
             datetime(2026, 4, 23, 0, 50, tzinfo=ZoneInfo("America/Los_Angeles")),
         ),
         ("5-hour limit reached ∙ resets 3pm", datetime(2026, 4, 22, 15, tzinfo=UTC)),
-        ("5-hour limit reached ∙ resets 12pm", datetime(2026, 4, 23, 12, tzinfo=UTC)),
+        ("5-hour limit reached ∙ resets 11:49am", datetime(2026, 4, 23, 11, 49, tzinfo=UTC)),
         ("5-hour limit reached ∙ resets 12am", datetime(2026, 4, 23, 0, tzinfo=UTC)),
         ("You've hit your limit · resets Jan 2, 9:05am (UTC)", datetime(2027, 1, 2, 9, 5, tzinfo=UTC)),
         ("You've hit your limit · resets Apr 22 at 11am (UTC)", datetime(2026, 4, 22, 11, tzinfo=UTC)),
@@ -174,6 +174,25 @@ def test_reset_time_is_read(text: str, expected: datetime | float | None) -> Non
     assert tells_usage_limit(text)
     found = reset_time(text, now=NOW, local=UTC)
     assert found == (expected.timestamp() if isinstance(expected, datetime) else expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "passed"),
+    [
+        ("5-hour limit reached ∙ resets 3am", "2026-04-22T03:04:00+00:00", 240),
+        ("5-hour limit reached ∙ resets 3am", "2026-04-22T03:00:00+00:00", 0),
+        ("5-hour limit reached ∙ resets 3am", "2026-04-22T03:10:00+00:00", 600),
+        ("5-hour limit reached ∙ resets 3am", "2026-04-22T03:10:01+00:00", 601 - 86_400),
+        ("Weekly limit reached · resets 10am (Asia/Seoul)", "2026-04-22T01:05:00+00:00", 300),
+        ("You've hit your session limit · resets 12:50am (America/Los_Angeles)", "2026-04-22T07:55:00+00:00", 300),
+        ("You've hit your session limit · resets 11:58pm", "2026-04-22T00:03:00+00:00", 300),
+        ("You've hit your limit · resets Apr 23 at 4pm (America/Recife)", "2026-04-23T19:06:00+00:00", 360),
+    ],
+)
+def test_a_time_that_has_just_passed_is_not_tomorrows(text: str, at: str, passed: int) -> None:
+    """Read up to ten minutes late a time of day is the one that has come, also over midnight; then it is the next."""
+    now = datetime.fromisoformat(at).timestamp()
+    assert reset_time(text, now=now, local=UTC) == now - passed
 
 
 @pytest.mark.parametrize(

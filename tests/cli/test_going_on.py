@@ -78,13 +78,15 @@ def test_cost_limit_of_the_plan() -> None:
 
 
 def test_token_limit() -> None:
-    """After a token limit the command carries twice as many, and a run made anew keeps what it was given."""
+    """After a token limit the command carries twice as many, and a run made anew is given the same."""
     stopped = past("the limit of 5,000 tokens is reached; raise it with --max-tokens")
     assert command_to_go_on(stopped, store=None, here=HERE) == "orchestrate resume r1 --max-tokens 10000"
-    kept = KEPT | {"max_tokens": 5000, "max_wall_s": 90.0}
+    kept = KEPT | {"max_tokens": 5000, "max_wall_s": 90.0, "accounts": {"spare": str(HERE / "logins/spare")}}
     again = past(SAME)
     again = replace(again, run=replace(again.run, options=kept))
-    assert "--max-tokens 5000 --max-wall 90" in command_to_go_on(again, store=None, here=HERE)
+    assert "--max-tokens 5000 --max-wall 90 --account spare=logins/spare" in command_to_go_on(
+        again, store=None, here=HERE
+    )
 
 
 @pytest.mark.parametrize("reason", ["the time limit of 60 s is reached", "interrupted", "not logged in", ""])

@@ -69,11 +69,13 @@ def test_a_plan_elsewhere_would_lose_its_files(folder: Path) -> None:
 
 def test_plan_from_words(folder: Path) -> None:
     """Words are a request; the file is named after them, and inputs stay inputs."""
-    done = orchestrate("plan", "Explain this lease to me!", "--input", "lease=lease.md", *AT_ONCE, cwd=folder)
+    account = ("--account", "spare=logins/spare")
+    done = orchestrate("plan", "Explain this lease to me!", "--input", "lease=lease.md", *AT_ONCE, *account, cwd=folder)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == (
         "Wrote explain-this-lease-to-me.planned.yaml. "
-        "To run it: orchestrate explain-this-lease-to-me.planned.yaml --input lease=lease.md"
+        "To run it: orchestrate explain-this-lease-to-me.planned.yaml --input lease=lease.md "
+        "--account spare=logins/spare"
     )
     assert "{{ inputs.lease }}" in (folder / "explain-this-lease-to-me.planned.yaml").read_text()
 

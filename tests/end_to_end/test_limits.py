@@ -120,10 +120,11 @@ def test_who_does_not_wait_is_told_until_when(command: Command, fake_claude: Fak
 def test_an_account_that_nobody_configured_is_a_problem_of_the_plan(command: Command, fake_claude: FakeClaude) -> None:
     """With its place, a suggestion and the remedy; nothing is started."""
     (command.folder / "plan.yaml").write_text("account: wrok\n" + PLAN)
-    for words in (("check", "plan.yaml"), ("plan.yaml",)):
+    (command.folder / "request.yaml").write_text("account: wrok\nrequest: Tell me about one, two and three.\n")
+    for words in (("check", "plan.yaml"), ("plan.yaml",), ("plan", "request.yaml"), ("request.yaml",)):
         refused = command.run(*words, "--account", "work=logins/work")
         assert refused.exit_code == 2
-        assert "plan.yaml:1:10: there is no account `wrok`" in refused.stderr
+        assert f"{words[-1]}:1:10: there is no account `wrok`" in refused.stderr
         assert "did you mean work? If not, give its folder with --account wrok=DIR" in refused.stderr
     assert fake_claude.calls() == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,46 @@ def test_a_folder_with_logins_is_refused(folder: Path) -> None:
                 PLAN, base_dir=folder, store=folder / "s.db", runner=Noting(), allow_tools=["Read", "Grep"],
                 environment={name: str(place)},
             )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("environment", "accounts", "told"),
+    [
+        ({"HOME": "src"}, {}, "holds your logins and keys (HOME)"),
+        ({"HOME": "elsewhere", "CLAUDE_CONFIG_DIR": "src/.mine"}, {}, "holds your logins and keys (CLAUDE_CONFIG_DIR)"),
+        ({"CLAUDE_CONFIG_DIR": "."}, {}, "lies among your logins and keys (CLAUDE_CONFIG_DIR)"),
+        ({"HOME": "home"}, {}, "lies among your logins and keys (HOME/.claude)"),
+        ({}, {"unused": "src/logins/unused"}, "holds your logins and keys (account unused)"),
+        ({}, {"work": "src"}, "holds your logins and keys (account work)"),
+        ({}, {"work": "."}, "lies among your logins and keys (account work)"),
+        ({}, {"work": "link"}, "lies among your logins and keys (account work)"),
+    ],
+)
+def test_no_tool_reads_where_a_login_is_kept(
+    environment: dict[str, str], accounts: dict[str, str], told: str, folder: Path
+) -> None:
+    """Neither what holds such a folder nor what lies in it, links followed, used by the plan or not; resumed too."""
+    (folder / "home").mkdir()
+    (folder / "home" / ".claude").symlink_to(folder)
+    (folder / "link").symlink_to(folder)
+    surrounding = {name: str(folder / place) for name, place in environment.items()}
+    runner = Noting()
+    with pytest.raises(UsageError, match=re.escape(told)):
+        run_plan(
+            PLAN, base_dir=folder, store=folder / "s.db", runner=runner, allow_tools=["Read", "Grep"],
+            environment=surrounding, accounts={name: folder / place for name, place in accounts.items()},
+        )  # fmt: skip
+    assert runner.requests == []
+
+
+def test_a_folder_beside_the_logins_is_fine(folder: Path) -> None:
+    """A project in the home folder, with the logins of accounts beside it."""
+    done = run_plan(
+        PLAN, base_dir=folder, store=folder / "s.db", runner=Noting(), allow_tools=["Read", "Grep"],
+        environment={"HOME": str(folder), "CLAUDE_CONFIG_DIR": str(folder / "mine")},
+        accounts={"work": folder / "logins" / "work"},
+    )  # fmt: skip
+    assert done.status == "complete"
 
 
 def test_a_planned_plan_gets_no_more_than_its_request(folder: Path) -> None:

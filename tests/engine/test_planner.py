@@ -280,6 +280,17 @@ def random_answer(chance: random.Random) -> str:
     return f"Here is the plan:\n{text}" if kind < 0.22 else text
 
 
+def test_the_accounts_of_a_plan_are_those_that_are_known() -> None:
+    """As in a person's plan: an account that nobody configured is a problem, before anything of it is asked."""
+    base = BASE | {"account": ["work", "default"]}
+    found = plan_from_answer(json.dumps(GOOD), base=base, inputs=INPUTS)
+    assert isinstance(found, PlannedWork)
+    refused = check_planned(found.plan, strategy=found.strategy, inputs={}, accounts={"wrok"})
+    assert isinstance(refused, list)
+    assert refused[0].startswith("account[0]: there is no account `work`; did you mean wrok?")
+    assert not isinstance(check_planned(found.plan, strategy=found.strategy, inputs={}, accounts={"work"}), list)
+
+
 def test_random_answers_never_break_it() -> None:
     """10,000 malformed answers: each is a plan that loads and can be written down, or is refused with reasons."""
     chance = random.Random(20_260_101)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +44,15 @@ def check_planned(
     root: Path | None = None,
     base_dir: Path | None = None,
     texts: Texts | None = None,
+    accounts: Collection[str] | None = None,
 ) -> Workload | list[str]:
     """A planner's plan, checked as a person's is and for what it would call; or what is wrong with it, in words.
 
-    Reads the files that the plan names. Cutting and counting take about a second for 2 MB.
+    Reads the files that the plan names. With `accounts` it may name these and no others. Cutting and
+    counting take about a second for 2 MB.
     """
     try:
-        workload = load_plan(plan, inputs=inputs, root=root, base_dir=base_dir, texts=texts)
+        workload = load_plan(plan, inputs=inputs, root=root, base_dir=base_dir, texts=texts, accounts=accounts)
     except PlanError as error:
         return [f"{each.message}; {each.hint}" if each.hint else each.message for each in error.problems]
     return list(_many_calls(workload)) or list(_too_large(workload, strategy, Tally(texts))) or workload

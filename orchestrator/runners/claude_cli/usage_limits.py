@@ -35,6 +35,11 @@ PAST_DATE_TOLERANCE = timedelta(days=1)
 """A date up to this far back is meant as it stands; an earlier one is next year's."""
 
 
+JUST_PASSED_S = 600.0
+"""A time of day so little in the past is meant as it stands: the words are read after they were written, by a clock
+of another machine, and the limit may be a little late. A day's wait for the next would be wrong far more often."""
+
+
 def tells_usage_limit(text: str) -> bool:
     """Whether an error text says that the login's allowance is used up."""
     return bool(_LIMIT.search(text)) and not _NONE.search(text)
@@ -66,11 +71,12 @@ def reset_time(text: str, *, now: float, local: tzinfo | None = None) -> float |
 
 
 def _next(clock: tuple[int, int], zone: tzinfo, now: float) -> float | None:
-    today = datetime.fromtimestamp(now, zone)
+    earliest = now - JUST_PASSED_S
+    first = datetime.fromtimestamp(earliest, zone)
     for days in (0, 1):
-        date = (today + timedelta(days=days)).date()
+        date = (first + timedelta(days=days)).date()
         moment = _moment(datetime(date.year, date.month, date.day, *clock), zone)
-        if moment is None or moment > now:
+        if moment is None or moment >= earliest:
             return moment
     return None
 
