@@ -58,8 +58,8 @@ class Claims:
 class Admission:
     """Takes a slot and reserves money for each chunk that it admits; calls `start` when it is clear to start.
 
-    Before a chunk is paid for the first time its fingerprint is claimed and looked up once more: another process may
-    have its answer by now, or be asking for it.
+    Before each attempt of a chunk its fingerprint is claimed and it is looked up once more: another process may have
+    its answer by now, or be asking for it.
     """
 
     def __init__(
@@ -82,8 +82,7 @@ class Admission:
         self._clock = clock
         self._lookup = lookup
         self._claims = claims
-        self._on_start = start
-        self._started: set[str] = set()
+        self._start = start
 
     def admit(self, *, settled: bool) -> bool:
         """Let go on what may: each chunk with its slot and its money. Whether more may as soon as a slot is free.
@@ -119,8 +118,8 @@ class Admission:
         self._mailbox.post_after(wait_s, partial(self._schedule.enqueue, chunk_id))
 
     def _confirm(self, chunk_id: str) -> None:
-        # One that was told as started may be ended by an answer of its own alone.
-        if chunk_id in self._started or not self._lookup.may_reuse(chunk_id):
+        # Also before a retry: two processes that wait for one limit would both pay after it.
+        if not self._lookup.may_reuse(chunk_id):
             self._start(chunk_id)
         elif self._claims.take(self._lookup.fingerprint(chunk_id)):
             self._lookup.look_again(chunk_id, partial(self._looked_again, chunk_id))
@@ -138,10 +137,6 @@ class Admission:
         self._give_back(chunk_id)
         if not has_answer:
             self._schedule.enqueue(chunk_id)
-
-    def _start(self, chunk_id: str) -> None:
-        self._started.add(chunk_id)
-        self._on_start(chunk_id)
 
     def ended(self, chunk_id: str, *, answered: bool) -> None:
         """The attempt is over."""

@@ -99,6 +99,20 @@ def test_a_pause_outlives_kill_9(command: Command, fake_claude: FakeClaude) -> N
     assert canary["at"] - time.monotonic() >= resets_at - time.time() - 0.1
 
 
+def test_two_processes_that_wait_for_one_limit_pay_once(command: Command, fake_claude: FakeClaude) -> None:
+    """Both were told of it by the same chunk; after the reset one asks for that, and the other takes its answer."""
+    limited(fake_claude, time.time() + 5)
+    processes = [command.start("plan.yaml", "--progress", "json", "-j", "1") for _ in range(2)]
+    before = [event for process in processes for event in read_until(process, "run_paused")]
+    assert [event["chunk_id"] for event in before if event["type"] == "chunk_started"] == ["one", "one"]
+    met = len(fake_claude.calls())
+    fake_claude.play("read_prompt", "init", {"sleep": 1}, {"text": "fake answer"}, "result")
+    after = [event["type"] for process in processes for event in rest_of(process)]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert len(fake_claude.calls()) - met == 3
+    assert (after.count("chunk_succeeded"), after.count("chunk_reused")) == (3, 3)
+
+
 def test_who_does_not_wait_is_told_until_when(command: Command, fake_claude: FakeClaude) -> None:
     """`--no-wait`, and a limit longer than `--max-wait`: exit 4, the end of the limit, and the command to go on."""
     resets_at = int(time.time()) + 2 * 86_400
