@@ -680,13 +680,17 @@ def test_after_an_overload_fewer_go_on_at_once(tmp_path: Path) -> None:
             super().__init__(latency_s=0.01)
             self.now = 0
             self.at_start: list[int] = []
+            self.all_there = asyncio.Event()
 
         async def run(self, request: Request, *, on_progress: Any) -> Any:
             self.now += 1
             self.at_start.append(self.now)
+            nth = len(self.at_start)
+            if nth == 8:
+                self.all_there.set()
             try:
-                await asyncio.sleep(0.01)
-                return overload if len(self.at_start) <= 8 else await super().run(request, on_progress=on_progress)
+                await self.all_there.wait()
+                return overload if nth <= 8 else await super().run(request, on_progress=on_progress)
             finally:
                 self.now -= 1
 
