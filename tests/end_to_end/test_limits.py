@@ -101,7 +101,7 @@ def test_a_pause_outlives_kill_9(command: Command, fake_claude: FakeClaude) -> N
 
 def test_two_processes_that_wait_for_one_limit_pay_once(command: Command, fake_claude: FakeClaude) -> None:
     """Both were told of it by the same chunk; after the reset one asks for that, and the other takes its answer."""
-    limited(fake_claude, time.time() + 5)
+    limited(fake_claude, time.time() + 10)
     processes = [command.start("plan.yaml", "--progress", "json", "-j", "1") for _ in range(2)]
     before = [event for process in processes for event in read_until(process, "run_paused")]
     assert [event["chunk_id"] for event in before if event["type"] == "chunk_started"] == ["one", "one"]
