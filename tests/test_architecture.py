@@ -7,6 +7,7 @@ tried twice: on the project, and on a small wrong project that it has to object 
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import sys
 import tomllib
@@ -105,6 +106,12 @@ def read_modules(root: Path) -> list[Module]:
     """All modules of the package under `root`, sorted by path."""
     paths = sorted((root / PACKAGE).rglob("*.py"))
     return [read_module(path, root=root) for path in paths]
+
+
+@functools.cache
+def own_modules() -> list[Module]:
+    """Those of this project, read once for all rules."""
+    return read_modules(ROOT)
 
 
 def read_module(path: Path, *, root: Path) -> Module:
@@ -341,7 +348,7 @@ def write_project(files: dict[str, str], *, root: Path) -> list[Module]:
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_project_keeps_the_rule(rule: Rule) -> None:
     """The project breaks no rule; what is reported names file and line."""
-    broken = list(rule(read_modules(ROOT)))
+    broken = list(rule(own_modules()))
     assert not broken, "\n".join([rule.__doc__ or "", *broken])
 
 
@@ -364,5 +371,5 @@ def test_circles_for_types_alone_are_allowed(tmp_path: Path) -> None:
 
 def test_all_rooms_are_read() -> None:
     """The rules see the package: every room that they speak of has modules."""
-    rooms = {module.room for module in read_modules(ROOT)}
+    rooms = {module.room for module in own_modules()}
     assert {"errors", "events", "plan", "runners", "store", "engine", "cli"} <= rooms

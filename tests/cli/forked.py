@@ -21,8 +21,11 @@ from typing import IO, NoReturn
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 100.0
-PREPARED = ("check", "doctor", "init", "reading", "run")
-"""The modules of the command line that its commands import when they are called."""
+PREPARED = (
+    *("cli.start", "cli.app", "cli.asked_files", "cli.check", "cli.doctor", "cli.init", "cli.plan", "cli.reading"),
+    *("cli.run", "engine.graph", "engine.stitching.seams.work", "runners.simulated"),
+)
+"""The modules that commands import when they are called."""
 
 
 class Forge:
@@ -93,10 +96,10 @@ def become(request: Mapping[str, object], *, streams: Sequence[int]) -> None:
 
 
 def prepare() -> None:
-    """Import what the command will want."""
-    for name in ("start", *PREPARED):
-        importlib.import_module(f"orchestrator.cli.{name}")
-    importlib.import_module("orchestrator.engine.graph")
+    """Import and read what the command will want."""
+    for name in PREPARED:
+        importlib.import_module(f"orchestrator.{name}")
+    importlib.import_module("orchestrator.plan.tokens").count_tokens("the ranks are read")
     # What is shared with the children stays shared: no collection of theirs looks at it.
     gc.freeze()
 

@@ -105,8 +105,8 @@ def test_a_sample_of_what_has_no_pieces_is_the_whole(folder: Path) -> None:
 
 def test_a_sample_of_a_planned_book(folder: Path) -> None:
     """A plan of pieces is sampled, what the whole takes is told, and the command for it is the request's own."""
-    (folder / "lease.md").write_text("".join(f"# Part {n}\n\n{'0 1 ' * 20_000}\n\n" for n in range(20)))
-    (folder / "guide.yaml").write_text("request: Sum up.\nmodel: haiku-4-5\ninputs: {lease: lease.md}\n")
+    (folder / "lease.md").write_text("".join(f"# Part {n}\n\n{'0 1 ' * 20_000}\n\n" for n in range(3)))
+    (folder / "guide.yaml").write_text("request: Sum up.\nmodel: claude-haiku-4-5\ninputs: {lease: lease.md}\n")
     done = orchestrate("guide.yaml", "--sample", "2", *AT_ONCE, cwd=folder)
     assert done.returncode == 0, done.stderr
     assert (folder / "guide.result.sample.md").is_file()

@@ -112,7 +112,7 @@ def test_ask_does_it_in_one_line(folder: Path) -> None:
 
 def test_ask_about_a_book_that_no_call_takes(folder: Path) -> None:
     """A text beyond the window is shown as a plan of pieces and a merge, and runs to one result, offline too."""
-    (folder / "book.md").write_text("".join(f"# Part {n}\n\n{'0 1 ' * 20_000}\n\n" for n in range(12)))
+    (folder / "book.md").write_text("".join(f"# Part {n}\n\n{'0 1 ' * 20_000}\n\n" for n in range(9)))
     done = orchestrate("ask", "Summarise this book", "book.md", "-o", "out.md", *AT_ONCE, cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
     _, _, after = done.stdout.partition("planned as dag (parts that build on each other), 2 chunks: It does not fit")
@@ -124,8 +124,8 @@ def test_ask_about_a_book_that_no_call_takes(folder: Path) -> None:
 
 def test_a_plan_of_pieces_is_written_for_review(folder: Path) -> None:
     """The written plan says plainly what goes over what, and runs as it stands."""
-    (folder / "lease.md").write_text("".join(f"# Part {n}\n\n{'0 1 ' * 20_000}\n\n" for n in range(20)))
-    (folder / "guide.yaml").write_text("request: Sum up.\nmodel: haiku-4-5\ninputs: {lease: lease.md}\n")
+    (folder / "lease.md").write_text("".join(f"# Part {n}\n\n{'0 1 ' * 20_000}\n\n" for n in range(3)))
+    (folder / "guide.yaml").write_text("request: Sum up.\nmodel: claude-haiku-4-5\ninputs: {lease: lease.md}\n")
     done = orchestrate("plan", "guide.yaml", *AT_ONCE, cwd=folder)
     told = [line for line in done.stderr.splitlines() if not line.startswith("reading guide.planned.yaml: ")]
     assert (done.returncode, told) == (0, [])

@@ -101,7 +101,7 @@ def test_a_chapter_that_fails_costs_no_other(command: Command, standin_api: Stan
     assert "SUMMARY after 2 " in prompt
     assert "[missing: ch3, invalid_request]" in prompt
     assert "SUMMARY after 4 " in asked(standin_api, 5)
-    assert "CHAPTER 5" in (command.folder / "story.result.incomplete.md").read_text()
+    assert "CHAPTER 5" in (command.folder / "story.result.selected.incomplete.md").read_text()
 
 
 def test_a_killed_story_goes_on_where_it_was(command: Command, standin_api: StandInApi) -> None:

@@ -14,7 +14,7 @@ from orchestrator.errors import StoreError, UnknownRunError
 from orchestrator.store import Store, open_store
 
 KILLS = 50
-LATENCY_S = 0.02
+LATENCY_S = 0.01
 CHUNKS = [f"c{index}" for index in range(20)]
 PLAN: dict[str, Any] = {
     "name": "twenty",
@@ -72,7 +72,7 @@ def test_fifty_kills_each_followed_by_a_resume(tmp_path: Path) -> None:
     so that it falls into the run however busy the machine is.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["orchestrator.api", "orchestrator.engine.graph", "tests.end_to_end.test_crash"])
+    context.set_forkserver_preload(["tests.end_to_end.prepared", __name__])
     whole = tmp_path / "whole"
     whole.mkdir()
     _run_to_end(context, _begin, whole)
