@@ -55,7 +55,12 @@ def assemble_executor(
         budgets=_budgets(workload, estimate, learned, ledger=ledger, settings=settings),
         bounds=replace(
             settings.bounds,
-            calls=CallBounds(max_memory_mb=workload.plan.limits.max_memory_mb, call_mb=call_mb, took_s=learned.took_s),
+            calls=CallBounds(
+                max_memory_mb=workload.plan.limits.max_memory_mb,
+                call_mb=call_mb,
+                took_s=learned.took_s,
+                alike_s={recipe: [call.elapsed_s for call in calls] for recipe, calls in learned.calls.items()},
+            ),
             left=left,
         ),
         rules=settings.rules,
