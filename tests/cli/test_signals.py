@@ -250,10 +250,13 @@ class Shell:
     """A command as the leader of a session on a terminal of its own, as in a window that can be closed."""
 
     def __init__(self, words: list[str], *, cwd: Path, env: dict[str, str]) -> None:
-        self.pid, self.terminal = pty.fork()
-        if not self.pid:
-            os.chdir(cwd)
-            os.execve(words[0], words, env)
+        self.terminal, slave = pty.openpty()
+        # The first terminal that the leader of a session opens is the session's own.
+        first = ["sh", "-c", ': <"$0" && exec "$@"', os.ttyname(slave), *words]
+        self.child = subprocess.Popen(
+            first, cwd=cwd, env=env, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+        )
+        os.close(slave)
         self.before = termios.tcgetattr(self.terminal)
         self.shown = ""
 
@@ -273,8 +276,7 @@ class Shell:
         return self.shown
 
     def exit_code(self) -> int:
-        _, status = os.waitpid(self.pid, 0)
-        return os.waitstatus_to_exitcode(status)
+        return self.child.wait(timeout=60)
 
 
 @pytest.mark.parametrize("how", ["ctrl-c twice", "SIGTERM", "SIGHUP"])
@@ -290,7 +292,7 @@ def test_the_terminal_is_given_back(how: str, folder: Path, fake_claude: FakeCla
             os.write(shell.terminal, b"\x03")
             time.sleep(0.3)
         else:
-            os.kill(shell.pid, getattr(signal, how))
+            shell.child.send_signal(getattr(signal, how))
     after = termios.tcgetattr(shell.terminal)
     shown = shell.read_until(None)
     assert shell.exit_code() == INTERRUPTED
