@@ -128,6 +128,7 @@ def test_a_login_without_a_token_to_refresh_never_waits() -> None:
 
     async def scene() -> None:
         turnstile = Turnstile(open=True, again_after_s=0.0)
-        await asyncio.wait_for(asyncio.gather(*(turnstile.enter() for _ in range(5))), 5)
+        passages = await asyncio.wait_for(asyncio.gather(*(turnstile.enter() for _ in range(5))), 5)
+        assert len(passages) == 5
 
     asyncio.run(scene())

@@ -6,7 +6,6 @@ import asyncio
 import time
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 
@@ -57,7 +56,8 @@ def test_the_loop_is_free_meanwhile(where: str, tmp_path: Path) -> None:
 
     async def scene() -> None:
         await play({"chunks": [{"id": "a", "prompt": "x"}]}, tmp_path, runner=SimulatedRunner(latency_s=0))
-        with patch("orchestrator.plan.split.patterns._SECONDS", JUDGING_S):
+        with pytest.MonkeyPatch.context() as limit:
+            limit.setattr("orchestrator.plan.split.patterns._SECONDS", JUDGING_S)
             task = asyncio.create_task(play(plan(where), tmp_path, runner=runner(where), max_concurrency=2))
             began_s = time.monotonic()
             held_s = await longest_hold_s(task)
@@ -90,7 +90,8 @@ def test_an_answer_that_is_being_judged_is_kept_though_the_run_is_stopped(tmp_pa
     told = {"chunks": [{"id": "a", "prompt": "x", "expect": {"matches": "a+a+$|wanted"}}, {"id": "b", "prompt": "y"}]}
 
     async def scene() -> None:
-        with patch("orchestrator.plan.split.patterns._SECONDS", 60.0):
+        with pytest.MonkeyPatch.context() as limit:
+            limit.setattr("orchestrator.plan.split.patterns._SECONDS", 60.0)
             story = await play(
                 told, tmp_path, runner=Stopping(latency_s=0, answers={"a": text}), control=control, max_concurrency=1
             )

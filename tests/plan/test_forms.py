@@ -6,7 +6,6 @@ import json
 import time
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import jsonschema
 import pytest
@@ -226,7 +225,8 @@ def test_a_pattern_that_tries_for_ever_is_given_up_once(schema: dict[str, Any]) 
     endless = "a" * 5_000 + "!"
     value = [endless] * 50 if "pattern" in schema["items"] else [{endless: 1}] * 50
     assert schema_problems(schema) == []
-    with patch("orchestrator.plan.split.patterns._SECONDS", 0.2):
+    with pytest.MonkeyPatch.context() as limit:
+        limit.setattr("orchestrator.plan.split.patterns._SECONDS", 0.2)
         began_s = time.monotonic()
         assert "takes more than" in misfit(value, schema)
     assert time.monotonic() - began_s < 2.0
