@@ -18,16 +18,14 @@ from typing import Any, Literal, cast
 
 from orchestrator.engine.drafts import repair_prompt
 from orchestrator.engine.merging import Sized, pack
+from orchestrator.engine.own_chunks import own_chunk
 from orchestrator.engine.render import Known, input_values, render_prompt
 from orchestrator.engine.reviewing.consistency import inconsistencies
 from orchestrator.engine.reviewing.coverage import points_of, uncovered
 from orchestrator.engine.reviewing.judging import shortfalls
 from orchestrator.engine.stitching.stitch import Stitched, flat_ids
 from orchestrator.engine.stitching.transitions import transition_chunks
-from orchestrator.plan.accounts import accounts_of
-from orchestrator.plan.build import DEFAULT_ATTEMPTS
 from orchestrator.plan.expecting import ReviewSpec
-from orchestrator.plan.model import TIMEOUT_S
 from orchestrator.plan.template import compile_template
 from orchestrator.plan.tokens import count_tokens
 from orchestrator.plan.values import Answer
@@ -159,27 +157,14 @@ class Review:
         return chunks
 
     def _judge(self, name: str, prompt: str, at: int) -> Chunk:
-        plan = self._workload.plan
-        return Chunk(
-            id=name,
-            template=compile_template(prompt, literal=True),
-            references=(),
-            upstream=(),
-            after=(),
-            on_missing={},
-            model=self._spec.model or plan.model,
-            fallback_model=plan.fallback_model,
-            effort=plan.effort,
+        return own_chunk(
+            self._workload.plan,
+            name,
+            prompt,
             complexity="complex",
-            timeout_s=TIMEOUT_S["complex"],
-            max_attempts=plan.max_attempts or DEFAULT_ATTEMPTS,
-            reuse=plan.reuse or "always",
-            accounts=accounts_of(plan.account),
-            occurrence=0,
-            recipe=_hash(prompt),
-            order=(len(plan.chunks), self.round, at),
+            order=(len(self._workload.plan.chunks), self.round, at),
+            model=self._spec.model,
             output_schema=json.loads(json_text("review-answer")),
-            isolation=plan.isolation or "fresh",
         )
 
     def _repairs(self, findings: Sequence[Finding]) -> list[Chunk]:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from orchestrator.plan.accounts import accounts_of
-from orchestrator.plan.build import DEFAULT_ATTEMPTS
-from orchestrator.plan.model import TIMEOUT_S, Plan
-from orchestrator.plan.template import compile_template
+from orchestrator.engine.own_chunks import own_chunk
+from orchestrator.plan.model import Plan
 from orchestrator.plan.tokens import head_tokens, tail_tokens
 from orchestrator.plan.values import Answer
 from orchestrator.plan.workload import Chunk
@@ -39,30 +36,10 @@ def transition_chunks(plan: Plan, parts: Mapping[str, str]) -> list[Chunk]:
         )
         for before, after in pairwise(parts)
     ]
-    return [_chunk(plan, at, prompt) for at, prompt in enumerate(prompts, 1)]
-
-
-def _chunk(plan: Plan, at: int, prompt: str) -> Chunk:
-    return Chunk(
-        id=transition_id(at),
-        template=compile_template(prompt, literal=True),
-        references=(),
-        upstream=(),
-        after=(),
-        on_missing={},
-        model=plan.model,
-        fallback_model=plan.fallback_model,
-        effort=plan.effort,
-        complexity="simple",
-        timeout_s=TIMEOUT_S["simple"],
-        max_attempts=plan.max_attempts or DEFAULT_ATTEMPTS,
-        reuse=plan.reuse or "always",
-        accounts=accounts_of(plan.account),
-        occurrence=0,
-        recipe=hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest(),
-        order=(len(plan.chunks), 1000, at),
-        isolation=plan.isolation or "fresh",
-    )
+    return [
+        own_chunk(plan, transition_id(at), prompt, complexity="simple", order=(len(plan.chunks), 1000, at))
+        for at, prompt in enumerate(prompts, 1)
+    ]
 
 
 def with_transitions(ids: Sequence[str], answers: Mapping[str, str]) -> tuple[str, ...]:
