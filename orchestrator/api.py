@@ -34,8 +34,10 @@ from orchestrator.plan.inputs import GivenInput, declared_inputs
 from orchestrator.plan.loading import OnLoading
 from orchestrator.plan.model import Plan
 from orchestrator.planning import PlanningResult, left_of, make_plan, reopen
+from orchestrator.recalling import PauseRecord as PauseRecord
 from orchestrator.recalling import Writer as Writer
 from orchestrator.recalling import recall_group as recall_group
+from orchestrator.recalling import recall_pauses as recall_pauses
 from orchestrator.recalling import recall_result as recall_result
 from orchestrator.recalling import recall_seams as recall_seams
 from orchestrator.recalling import recall_writers as recall_writers
@@ -61,8 +63,7 @@ class CommonOptions(TypedDict, total=False):
     force: overwrite an output file that was not written by a run.
     confirm: asked once before the first call; False stops the run.
     control: a `RunControl` to stop the run with.
-    on_loading: called with how far splitting and counting long texts has come, a few times a second, in the event
-    loop's thread; dropped when it raises.
+    on_loading: called in the event loop's thread with how far splitting and counting has come; dropped when it raises.
     """
 
     runner: Runner | str | None
@@ -93,8 +94,7 @@ class RunOptions(CommonOptions, total=False):
     fresh: reuse no stored answer. redo: ids of chunks to ask again.
     only: run these chunks and what they need, and stitch these alone. until: leave out what comes after these.
     base_dir: what a dict's relative paths start from. root: the folder that a plan's paths must stay in.
-    sample: run only so many pieces of each `for_each`, and what is paired with them; the result goes to
-    `<stem>.sample.<ext>`.
+    sample: run so many pieces of each `for_each` and what is paired with them; the result is `<stem>.sample.<ext>`.
     on_planned: called with the planner's result when the plan has a request alone, before its chunks run.
     """
 

@@ -2,12 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.engine import recall
+from orchestrator.engine.clock import to_iso
+from orchestrator.engine.pauses import pauses_left_by
 from orchestrator.engine.stitching.provenance import Writer as Writer
 from orchestrator.opening import DEFAULT_STORE
 from orchestrator.store import open_store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseRecord:
+    """A pause that no answer has ended yet: of which account (empty for the usual login), until when (UTC, ISO 8601),
+    why. `met` counts the pauses in a row.
+    """
+
+    account: str
+    until: str
+    reason: str
+    cause: str
+    met: int
+
+
+def recall_pauses(run_id: str = "last", *, store: Path | str | None = None) -> list[PauseRecord]:
+    """What the processes of a run left of their pauses, also such as should be over by now.
+
+    Raises `UnknownRunError` and `StoreError`.
+    """
+    opened = open_store(Path(store or DEFAULT_STORE))
+    left = pauses_left_by(opened.events(opened.resolve(run_id)))
+    return [
+        PauseRecord(account=account, until=to_iso(each.until_s), reason=each.reason, cause=each.cause, met=each.met)
+        for account, each in left.items()
+        if each.until_s
+    ]
 
 
 def recall_result(run_id: str = "last", *, store: Path | str | None = None) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,12 +22,22 @@ _Recalled = TypeVar("_Recalled")
 
 def print_status(run: str, *, store: Path | None, as_json: bool) -> None:
     """How a run stands."""
+    from orchestrator.api import recall_pauses
+
     opened = _open(store, run)
     run_id = opened.resolve(run)
     live = opened.is_held(run_id)
     past = past_of(opened, run_id)
     command = "" if live else command_to_go_on(past, store=store, here=Path.cwd())
-    shown = status_record(past.run, past.chunks, live=live, next_command=command, unclosed_s=past.unclosed_s)
+    shown = status_record(
+        past.run,
+        past.chunks,
+        live=live,
+        next_command=command,
+        unclosed_s=past.unclosed_s,
+        pauses=recall_pauses(run_id, store=opened.path),
+        now=datetime.now(UTC),
+    )
     if as_json:
         print_json(shown)
     else:

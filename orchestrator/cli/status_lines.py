@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.cli.display.lines import DOT
@@ -14,7 +15,7 @@ from orchestrator.cli.display.words import count, duration, money
 from orchestrator.store.records import ChunkRecord, RunRecord
 
 if TYPE_CHECKING:
-    from orchestrator.api import Writer
+    from orchestrator.api import PauseRecord, Writer
 
 _IN_ORDER = ("succeeded", "reused", "running", "failed", "skipped", "cancelled", "pending")
 
@@ -32,12 +33,19 @@ def run_state(run: RunRecord, *, live: bool) -> str:
 
 
 def status_record(
-    run: RunRecord, chunks: Sequence[ChunkRecord], *, live: bool, next_command: str, unclosed_s: float = 0.0
+    run: RunRecord,
+    chunks: Sequence[ChunkRecord],
+    *,
+    live: bool,
+    next_command: str,
+    unclosed_s: float = 0.0,
+    pauses: Sequence[PauseRecord] = (),
+    now: datetime | None = None,
 ) -> dict[str, Any]:
     """Everything `status --json` prints. `next_command` is empty when there is nothing to go on with.
 
     `unclosed_s` is how long a process has run that has not stored it itself; `lost_calls` counts what was under way
-    when it was killed.
+    when it was killed. `pauses` are those that no answer has ended; `over` are such as ended before `now`.
     """
     state = run_state(run, live=live)
     return {
@@ -52,6 +60,7 @@ def status_record(
         "elapsed_s": round(run.elapsed_s + unclosed_s, 3),
         "cost_usd": round(sum(chunk.cost_usd for chunk in chunks if not chunk.reused_from), 6),
         "lost_calls": sum(chunk.status == "running" for chunk in chunks) if state == "interrupted" else 0,
+        "pauses": _pauses(pauses, state=state, live=live, now=now or datetime.now(UTC)),
         "total": len(chunks),
         "counts": dict(Counter(shown_status(chunk, live=live) for chunk in chunks)),
         "result_path": run.result_path,
@@ -60,6 +69,23 @@ def status_record(
         "next_command": next_command,
         "chunks": [asdict(chunk) | {"shown_status": shown_status(chunk, live=live)} for chunk in chunks],
     }
+
+
+def _pauses(pauses: Sequence[PauseRecord], *, state: str, live: bool, now: datetime) -> list[dict[str, Any]]:
+    """Of a run that is not over. In a live one a pause that has ended is no news."""
+    if state not in ("running", "stopped", "interrupted"):
+        return []
+    told = [asdict(each) | {"over": datetime.fromisoformat(each.until) <= now} for each in pauses]
+    return [each for each in told if not (live and each["over"])]
+
+
+def _pause_line(pause: dict[str, Any], *, live: bool) -> str:
+    of = f"account {one_line(pause['account'])} " if pause["account"] else ""
+    if pause["over"]:
+        now = ", and no answer has come since; to go on asks once, to see whether it is over"
+        return f"{of}was paused until {local_minute(pause['until'])} ({one_line(pause['reason'])}){now}"
+    then = "" if live else "; to go on waits for that"
+    return f"{of}paused until {local_minute(pause['until'])} ({one_line(pause['reason'])}){then}"
 
 
 def status_lines(record: dict[str, Any]) -> list[str]:
@@ -72,6 +98,9 @@ def status_lines(record: dict[str, Any]) -> list[str]:
     if record["lost_calls"] and not record["options"]["runner"].startswith("simulated"):
         were = "calls were" if record["lost_calls"] > 1 else "call was"
         lines.append(f"{record['lost_calls']} {were} under way when its process ended, and may have been paid")
+    if record["live"]:
+        lines.append("a live process holds this run")
+    lines += [_pause_line(each, live=record["live"]) for each in record["pauses"]]
     lines += _chunk_lines(record["chunks"])
     if planner := record["planned_by"]:
         lines.append(f"planned by: run {planner['run_id']}{DOT}{money(planner['cost_usd'])}")

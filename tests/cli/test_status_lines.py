@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
+from orchestrator.api import PauseRecord
+from orchestrator.cli.display.pausing import local_minute
 from orchestrator.cli.status_lines import status_lines, status_record
 from orchestrator.store import ChunkRecord, RunRecord
 
@@ -93,3 +96,35 @@ def test_what_a_kill_may_have_cost_is_told() -> None:
     free = status_record(replace(run, options={"runner": "simulated"}), CHUNKS, live=False, next_command="")
     assert not any("may have been paid" in line for line in status_lines(free))
     assert status_record(run, CHUNKS, live=True, next_command="")["lost_calls"] == 0
+
+
+PAUSES = [
+    PauseRecord(account="", until="2026-01-02T05:00:00.000Z", reason="used up\x1b", cause="limit", met=2),
+    PauseRecord(account="spare", until="2026-01-02T03:30:00.000Z", reason="gone", cause="leave_usage", met=1),
+]
+
+
+def test_pauses_that_were_left_are_told() -> None:
+    """Whose, until when and why; what is over by now is told too, since no answer has shown it. Not of a run's end."""
+    now = datetime(2026, 1, 2, 4, 0, tzinfo=UTC)
+    stopped = replace(RUN, state="stopped", reason="interrupted")
+    record = status_record(stopped, [], live=False, next_command="", pauses=PAUSES, now=now)
+    assert [(each["account"], each["until"], each["cause"], each["over"]) for each in record["pauses"]] == [
+        ("", "2026-01-02T05:00:00.000Z", "limit", False),
+        ("spare", "2026-01-02T03:30:00.000Z", "leave_usage", True),
+    ]
+    usual, spare = (local_minute(each.until) for each in PAUSES)
+    assert status_lines(record)[2:4] == [
+        f"paused until {usual} (used up␛); to go on waits for that",
+        f"account spare was paused until {spare} (gone), and no answer has come since; "
+        "to go on asks once, to see whether it is over",
+    ]
+    assert status_record(RUN, [], live=False, next_command="", pauses=PAUSES, now=now)["pauses"] == []
+
+
+def test_a_live_process_is_told() -> None:
+    """Whoever looks knows that the run is held, and what it waits for."""
+    now = datetime(2026, 1, 2, 4, 0, tzinfo=UTC)
+    record = status_record(replace(RUN, state="running"), [], live=True, next_command="", pauses=PAUSES, now=now)
+    until = local_minute(PAUSES[0].until)
+    assert status_lines(record)[2:4] == ["a live process holds this run", f"paused until {until} (used up␛)"]

@@ -82,7 +82,7 @@ def test_a_limit_pauses_and_one_call_goes_first(command: Command, fake_claude: F
 
 def test_a_pause_outlives_kill_9(command: Command, fake_claude: FakeClaude) -> None:
     """The resumed process waits for the same end, then sends one call first."""
-    resets_at = int(time.time()) + 6
+    resets_at = int(time.time()) + 10
     limited(fake_claude, resets_at)
     process = command.start("plan.yaml", "--progress", "json", "-j", "1")
     told = read_until(process, "run_paused")[-1]
@@ -111,6 +111,23 @@ def test_two_processes_that_wait_for_one_limit_pay_once(command: Command, fake_c
     assert [process.returncode for process in processes] == [0, 0]
     assert len(fake_claude.calls()) - met == 3
     assert (after.count("chunk_succeeded"), after.count("chunk_reused")) == (3, 3)
+
+
+def test_status_tells_a_pause_and_who_holds_it(command: Command, fake_claude: FakeClaude) -> None:
+    """While the process waits, and after it was killed: until when, why, and that resume waits on."""
+    limited(fake_claude, time.time() + 3600)
+    process = command.start("plan.yaml", "--progress", "json", "-j", "1")
+    told = read_until(process, "run_paused")[-1]
+    shown = command.run("status", "last").stdout
+    assert "\na live process holds this run\npaused until " in shown
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    status = json.loads(command.run("status", "last", "--json").stdout)
+    assert (status["live"], status["state"]) == (False, "interrupted")
+    reason = told["reason"]
+    left = {"account": "", "until": told["until"], "reason": reason, "cause": "limit", "met": 1, "over": False}
+    assert status["pauses"] == [left]
+    assert f" ({reason}); to go on waits for that" in command.run("status", "last").stdout
 
 
 def test_who_does_not_wait_is_told_until_when(command: Command, fake_claude: FakeClaude) -> None:
@@ -232,6 +249,27 @@ def test_an_account_that_is_not_logged_in_is_named(tmp_path: Path, claude_binary
     assert refused.exit_code == 3
     assert "the account work is not logged in" in refused.stderr
     assert f"Log in: CLAUDE_CONFIG_DIR={tmp_path}/nobody claude" in refused.stderr
+
+
+def test_an_account_that_is_logged_out_in_the_middle_is_named(command: Command, fake_claude: FakeClaude) -> None:
+    """Exit 3 with the account and how to log in to it again, while the other account's answer is kept."""
+    (command.folder / "plan.yaml").write_text(
+        "mode: sequence\naccount: work\n" + PLAN.replace("{id: one,", "{id: one, account: default,")
+    )
+    healthy(fake_claude)
+    told = "OAuth token has expired"
+    expired = {"is_error": True, "api_error_status": 401, "terminal_reason": "api_error", "result": told}
+    fake_claude.when("About two", "init", {"error": told}, {"result": expired}, {"exit": 1})
+    stopped = command.run("plan.yaml", "--account", "work=logins/work")
+    assert stopped.exit_code == 3
+    said = stopped.stdout + stopped.stderr
+    assert f"account work: {told}. Log in: CLAUDE_CONFIG_DIR={command.folder}/logins/work claude" in said
+    assert "set a valid ANTHROPIC_API_KEY" not in said
+    assert "About three" not in str(fake_claude.calls())
+    assert "[1/3] one" in stopped.stdout
+    fake_claude.when("About two", "init", {"text": "fake answer"}, "result")
+    assert command.run("resume", "last").exit_code == 0
+    assert len(fake_claude.calls()) == 2 + 2
 
 
 def test_the_rest_of_a_window_is_left_alone(tmp_path: Path, claude_binary: Path, isolated_home: Path) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import random
+from itertools import pairwise
 from typing import Any
+
+import pytest
 
 from orchestrator.engine.gate import Bounds
 from tests.simulation.faults import Faults, Window
+from tests.simulation.seen import seconds_of
 from tests.simulation.world import Fate, Setting, play
 
 QUICK = Faults(latency_s=1.0, cost_usd=0.1)
@@ -55,3 +60,40 @@ def test_a_limit_reached_when_every_answer_was_there_stops_nothing() -> None:
     (result,) = told.results
     assert result is not None
     assert (result.status, result.exit_code, result.reason) == ("complete", 0, "")
+
+
+def test_a_limit_that_never_says_when_it_ends_is_asked_about_later_and_later() -> None:
+    """Through five hours the waits double up to an hour, each ends in one call, and the run completes."""
+    waits = waits_for(Window(0.0, 18_000.0, ""))
+    for wait_s, bound_s in zip(waits, (300, 600, 1200, 2400, *[3600] * len(waits)), strict=False):
+        assert 0.8 * bound_s <= wait_s <= bound_s
+    assert len(waits) >= 8
+
+
+@pytest.mark.parametrize(("told", "first_s"), [("early", 7200), ("past", 1)])
+def test_a_reset_that_is_wrong_again_and_again_is_believed_once(told: str, first_s: float) -> None:
+    """To the second; then five minutes, and longer from wait to wait, with one call after each."""
+    waits = waits_for(Window(0.0, 14_400.0, told))
+    assert abs(waits[0] - first_s) <= 2
+    assert 240 <= waits[1] <= 300
+    assert waits[1] < waits[2] < waits[3]
+    assert all(0.8 * 1200 <= wait_s <= 3600 for wait_s in waits[2:])
+
+
+def waits_for(limit: Window) -> list[float]:
+    """How long each pause of a run is, in seconds, that meets the limit and completes; one call goes after each."""
+    plan = {"name": "p", "chunks": [{"id": f"c{at}", "prompt": f"Write {at}"} for at in range(6)]}
+    played = play(Setting(plan=plan, faults=Faults(latency_s=2.0, limits=[limit])), random.Random(7), tell=True)
+    assert not played.broken
+    assert [result.status for result in played.results if result] == ["complete"]
+    story = [json.loads(line) for line in played.story]
+    pauses = [told for told in story if told.get("type") == "run_paused"]
+    assert [told["met"] for told in pauses] == [*range(1, len(pauses) + 1)]
+    ends = [seconds_of(told["until"]) - 0.01 for told in pauses]
+    asked = [told["at_s"] for told in story if "asked" in told]
+    for end_s, next_s in pairwise(ends):
+        assert sum(end_s <= at_s < next_s for at_s in asked) == 1
+    first, second, *_ = sorted(at_s for at_s in asked if at_s >= ends[-1])
+    answered = [told["at_s"] for told in story if told.get("outcome") == "reply"]
+    assert first <= min(answered) <= second
+    return [end_s - seconds_of(told["at"]) for end_s, told in zip(ends, pauses, strict=True)]

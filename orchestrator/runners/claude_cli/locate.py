@@ -189,10 +189,14 @@ def account_login(status_text: str, *, account: str, environment: Mapping[str, s
     except RunnerUnavailableError as error:
         if not account:
             raise
-        folder = shlex.quote(environment.get("CLAUDE_CONFIG_DIR", ""))
         raise RunnerUnavailableError(
-            f"the account {account} is not logged in", remedy=f"Log in: CLAUDE_CONFIG_DIR={folder} claude, then /login."
+            f"the account {account} is not logged in", remedy=log_in_again(environment)
         ) from error
+
+
+def log_in_again(environment: Mapping[str, str]) -> str:
+    """How to log in to the account whose calls have this environment."""
+    return f"Log in: CLAUDE_CONFIG_DIR={shlex.quote(environment.get('CLAUDE_CONFIG_DIR', ''))} claude, then /login."
 
 
 def login_of(status_text: str, *, environment: Mapping[str, str]) -> str:

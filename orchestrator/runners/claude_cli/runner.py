@@ -17,7 +17,7 @@ from orchestrator.errors import RunnerUnavailableError
 from orchestrator.redaction import Redactor, secrets_of
 from orchestrator.runners.base import Failure, FailureClass, OnProgress, Reply, Request, RunnerInfo
 from orchestrator.runners.claude_cli.attempt import Attempt
-from orchestrator.runners.claude_cli.classify import explain
+from orchestrator.runners.claude_cli.classify import REMEDIES, explain
 from orchestrator.runners.claude_cli.command import (
     account_environment,
     arguments,
@@ -25,7 +25,7 @@ from orchestrator.runners.claude_cli.command import (
     prompt_line,
     refused_schema,
 )
-from orchestrator.runners.claude_cli.locate import Installation, find_claude, probe
+from orchestrator.runners.claude_cli.locate import Installation, find_claude, log_in_again, probe
 from orchestrator.runners.claude_cli.memory import MemoryWatch
 from orchestrator.runners.claude_cli.pool import WorkerPool
 from orchestrator.runners.claude_cli.process import Timing
@@ -172,9 +172,18 @@ class ClaudeCliRunner:
         evidence = cast("Mapping[str, object]", self._redactor.value(outcome.evidence))
         outcome = replace(outcome, evidence=evidence)
         if isinstance(outcome, Failure):
-            of = f"account {request.account}: " if request.account else ""
-            return replace(outcome, message=of + self._redactor.text(outcome.message))
+            return replace(outcome, message=self._told(outcome, request.account))
         return outcome
+
+    def _told(self, failure: Failure, account: str) -> str:
+        """What went wrong. Of a named account it says which; a key in the environment would not help that one."""
+        message = self._redactor.text(failure.message)
+        if not account:
+            return message
+        if failure.error_type is FailureClass.AUTH:
+            remedy = log_in_again(self._environments[account])
+            message = message.replace(REMEDIES[FailureClass.AUTH], remedy)
+        return f"account {account}: {message}"
 
     async def _ask(self, request: Request, attempt: Attempt, *, pool: WorkerPool) -> Reply | Failure:
         """Raises `OSError` when no process could be started."""
