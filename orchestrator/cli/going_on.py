@@ -1,12 +1,15 @@
-"""The command that goes on with a run from where it stands. Pure, but for `past_of`, which asks the store."""
+"""The command that goes on with a run from where it stands. Pure, but for `past_of`, which asks the store and the
+clock.
+"""
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
 from typing import Any
@@ -21,8 +24,11 @@ _COST_LIMIT = re.compile(r"the cost limit of \$(\d+(?:\.\d+)?(?:e-?\d+)?) is rea
 _TOKEN_LIMIT = re.compile(r"the limit of ([\d,]+) tokens is reached")
 _SAME_FAILURE = re.compile(r"\d+ chunks in a row failed for the same reason")
 _USAGE_LIMIT = "the usage limit"
+_BEYOND_MAX_WAIT = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d) UTC\)?, longer than max_wait")
 _NOT_WRITTEN = "cannot write "
 """How the reasons begin that a stopped run is stored with; no other field tells them apart."""
+_ROUNDING = timedelta(minutes=1)
+"""Reasons tell the minute in which a limit ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +36,7 @@ class Past:
     """What is stored of a run. `estimate` is its latest `run_estimated` event, if it came that far.
 
     `unclosed_s` is how long its latest process told of itself, when that has not ended, or was killed. `faulty` are
-    the chunks that its latest review found something in.
+    the chunks that its latest review found something in. `now` is when this was asked.
     """
 
     run: RunRecord
@@ -38,6 +44,7 @@ class Past:
     estimate: Mapping[str, Any] | None
     unclosed_s: float = 0.0
     faulty: tuple[str, ...] = ()
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 def past_of(store: Store, run_id: str) -> Past:
@@ -120,7 +127,14 @@ def _what_helps(past: Past) -> list[str]:
         return ["--max-cost", _shown(_higher_limit_usd(past, limit_usd=float(reached[1])))]
     if reached := _TOKEN_LIMIT.match(reason):
         return ["--max-tokens", str(_higher_limit_tokens(past, limit=int(reached[1].replace(",", ""))))]
-    return ["--wait"] if reason.startswith(_USAGE_LIMIT) and not past.run.options["wait_for_limits"] else []
+    if not reason.startswith(_USAGE_LIMIT):
+        return []
+    if not past.run.options["wait_for_limits"]:
+        return ["--wait"]
+    ends = [datetime.fromisoformat(f"{end}+00:00") for end in _BEYOND_MAX_WAIT.findall(reason)]
+    if not ends or max(ends) <= past.now:
+        return []
+    return ["--max-wait", f"{math.ceil((max(ends) + _ROUNDING - past.now) / timedelta(hours=1))}h"]
 
 
 def _higher_limit_usd(past: Past, *, limit_usd: float) -> float:

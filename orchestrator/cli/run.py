@@ -91,8 +91,9 @@ class Session:
             "control": self.control,
             "on_loading": self.relay.loading,
         }
-        if watch.wait_for_limits is not None:
-            options["wait_for_limits"] = watch.wait_for_limits
+        # Who says how long it may wait has it wait, whatever the run was told before.
+        if watch.wait_for_limits is not None or watch.max_wait is not None:
+            options["wait_for_limits"] = watch.wait_for_limits is not False
         options["confirm"] = asker(
             writer=self.relay, descriptor=self.descriptor, on_interrupt=self.harder, yes=watch.yes
         )

@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,21 @@ def past(reason: str, *, paid_usd: float = 0.0, estimate: tuple[int, float] | No
         ),
         estimate={"calls": estimate[0], "cost_usd_high": estimate[1]} if estimate else None,
     )
+
+
+@pytest.mark.parametrize(
+    ("told", "helps"),
+    [
+        ("lasts until 2026-03-01 14:00 UTC, longer than max_wait: 5-hour limit", " --max-wait 26h"),
+        ("does not say when it ends (worth a try at 2026-03-01 14:00 UTC), longer than max_wait: x", " --max-wait 26h"),
+        ("of account a lasts until 2026-02-28 13:00 UTC, longer than max_wait: x", " --max-wait 1h"),
+        ("lasts until 2026-02-28 12:00 UTC, longer than max_wait: 5-hour limit", ""),
+    ],
+)
+def test_a_limit_longer_than_max_wait(told: str, helps: str) -> None:
+    """The command carries a wait that is long enough by then, and nothing once the limit is over."""
+    stopped = replace(past(f"the usage limit {told}"), now=datetime(2026, 2, 28, 12, 30, tzinfo=UTC))
+    assert command_to_go_on(stopped, store=None, here=HERE) == f"orchestrate resume r1{helps}"
 
 
 @pytest.mark.parametrize(

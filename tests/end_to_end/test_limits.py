@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -131,7 +132,9 @@ def test_status_tells_a_pause_and_who_holds_it(command: Command, fake_claude: Fa
 
 
 def test_who_does_not_wait_is_told_until_when(command: Command, fake_claude: FakeClaude) -> None:
-    """`--no-wait`, and a limit longer than `--max-wait`: exit 4, the end of the limit, and the command to go on."""
+    """`--no-wait`, and a limit longer than `--max-wait`: exit 4, the end of the limit, and the command to go on. A
+    `--max-wait` for a run that was told `--no-wait` has it wait.
+    """
     resets_at = int(time.time()) + 2 * 86_400
     limited(fake_claude, resets_at)
     until = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(resets_at))
@@ -143,9 +146,15 @@ def test_who_does_not_wait_is_told_until_when(command: Command, fake_claude: Fak
     stopped = command.run("plan.yaml", "--max-wait", "6h", "-j", "1")
     assert stopped.exit_code == 4
     assert f"lasts until {until}, longer than max_wait" in stopped.stdout
+    assert re.search(r"to go on: orchestrate resume \S+ --max-wait 4[89]h\n", stopped.stdout)
+    assert command.run("plan.yaml", "--no-wait", "-j", "1").exit_code == 4
+    limited(fake_claude, time.time() + 8)
+    process = command.start("resume", "last", "--max-wait", "1h", "-j", "1", "--progress", "json")
+    assert read_until(process, "run_paused")[-1]["cause"] == "limit"
     healthy(fake_claude)
-    assert command.run("resume", "last").exit_code == 0
-    assert len(fake_claude.calls()) == 2 + 3
+    rest_of(process)
+    assert process.returncode == 0
+    assert len(fake_claude.calls()) == 4 + 3
 
 
 def test_an_account_that_nobody_configured_is_a_problem_of_the_plan(command: Command, fake_claude: FakeClaude) -> None:
