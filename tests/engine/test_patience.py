@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -89,5 +91,22 @@ def test_a_run_learns_from_the_runs_before_it_unless_the_plan_says_the_time(tmp_
         assert (last["hard[31]"].silence_s, last["other"].silence_s) == (300.0, 300.0)
         given = last["timed[32]"]
         assert (given.timeout_s, given.silence_s, given.silence_from) == (77.0, 77.0, "timeout_s of the plan")
+
+    asyncio.run(scene())
+
+
+def test_a_run_waits_longer_for_a_model_that_was_slow(tmp_path: Path) -> None:
+    """Whatever was asked: one and a half times what those calls took, and the limit says so."""
+
+    async def scene() -> None:
+        runner = SimulatedRunner(latency_s=0)
+        many = {"id": "part", "for_each": {"items": [f"name {at}" for at in range(30)]}, "prompt": "{{ item.text }}"}
+        await play({"name": "p", "chunks": [many]}, tmp_path, runner=runner)
+        with closing(sqlite3.connect(tmp_path / "store.db")) as store, store:
+            store.execute("UPDATE calls SET elapsed_s = 250")
+        await play({"name": "q", "chunks": [{"id": "other", "prompt": "Two"}]}, tmp_path, runner=runner)
+        other = runner.requests[-1]
+        assert other.timeout_s == 375.0
+        assert other.timeout_from.startswith("learned from 30 calls of this model")
 
     asyncio.run(scene())

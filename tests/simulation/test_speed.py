@@ -123,6 +123,7 @@ def test_no_slot_idles_while_work_is_ready(shape: str) -> None:
     assert run_virtually(graph) / graph.bound_s(AT_ONCE) <= 1.03
 
 
+@pytest.mark.alone
 def test_work_grows_with_the_chunks_and_no_faster() -> None:
     """Four times the chunks take about four times the processor: whatever looks at all of them each time shows here."""
 

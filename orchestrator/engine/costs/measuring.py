@@ -86,5 +86,6 @@ def learn(connection: Connection, workload: Workload, *, runner: str) -> Learned
     return Learned(
         tokens={model: fit for model, fit in fits.items() if fit is not None},
         costs={model: cost for model, cost in costs.items() if cost is not None},
+        took_s={model: [call.elapsed_s for call in calls] for model, calls in by_model.items()},
         calls={recipe: [Call(*took) for took in answers] for recipe, answers in found.items()},
     )
