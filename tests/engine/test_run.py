@@ -272,22 +272,32 @@ def test_no_more_than_max_concurrency_are_under_way(tmp_path: Path) -> None:
     """The call's figure wins over the plan's."""
 
     class Counting(SimulatedRunner):
+        """Its first calls wait until as many are under way as may be."""
+
         now = most = 0
+
+        def __init__(self, expected: int) -> None:
+            super().__init__(latency_s=0.01)
+            self._expected = expected
+            self._enough = asyncio.Event()
 
         async def run(self, request: Request, *, on_progress: Any) -> Any:
             self.now += 1
             self.most = max(self.most, self.now)
+            if self.now == self._expected:
+                self._enough.set()
             try:
+                await asyncio.wait_for(self._enough.wait(), 30)
                 return await super().run(request, on_progress=on_progress)
             finally:
                 self.now -= 1
 
     async def scene() -> None:
         plan = plan_of(*(chunk(f"c{index}") for index in range(12)), limits={"max_concurrency": 5})
-        runner = Counting(latency_s=0.01)
+        runner = Counting(5)
         await play(plan, tmp_path, runner=runner)
         assert runner.most == 5
-        runner = Counting(latency_s=0.01)
+        runner = Counting(2)
         await play(plan, tmp_path, runner=runner, max_concurrency=2, fresh=True)
         assert runner.most == 2
 
