@@ -128,15 +128,22 @@ class Admission:
             self.again(chunk_id, wait_s=LOOK_AGAIN_S)
 
     def _looked_again(self, chunk_id: str, has_answer: bool) -> None:
-        # A limit may have been met meanwhile, the one call that tries it be under way, or the money be spent.
-        is_open = self._gate.is_open(self._schedule.lane(chunk_id).accounts) and not self._gate.spent
-        if not has_answer and is_open:
+        if not has_answer and self._may_still_start(chunk_id):
             self._start(chunk_id)
             return
         self.let_go(chunk_id)
         self._give_back(chunk_id)
         if not has_answer:
             self._schedule.enqueue(chunk_id)
+
+    def _may_still_start(self, chunk_id: str) -> bool:
+        """A limit may have been met meanwhile, the one call that tries it be under way, or the money be spent.
+
+        An overload may have told all to wait, or left room for fewer.
+        """
+        running = self._schedule.running_count
+        has_room = running <= self._brake.most and self._brake.admits(running=running - 1)
+        return has_room and self._gate.is_open(self._schedule.lane(chunk_id).accounts) and not self._gate.spent
 
     def ended(self, chunk_id: str, *, answered: bool) -> None:
         """The attempt is over."""

@@ -244,7 +244,8 @@ def why_not_waited(pause: Paused, *, wait: bool, too_long: bool) -> str:
     until = f"{datetime.fromtimestamp(pause.until_s, UTC):%Y-%m-%d %H:%M} UTC"
     ends = f"lasts until {until}" if pause.known else f"does not say when it ends (worth a try at {until})"
     longer = ", longer than max_wait" if wait else ""
-    return f"{LIMIT_LASTS}{of} {ends}{longer}: {pause.reason}"
+    said = pause.reason.removeprefix(f"account {pause.account}: ")
+    return f"{LIMIT_LASTS}{of} {ends}{longer}: {said}"
 
 
 def pauses_left_by(events: Sequence[Mapping[str, Any]]) -> dict[str, PauseLeft]:

@@ -389,3 +389,10 @@ def test_half_surrogate_pair_can_be_stored() -> None:
     assert isinstance(half, Reply)
     assert isinstance(whole, Reply)
     assert (half.text, whole.text) == ("a\ufffd", "a😀b")
+
+
+def test_an_end_in_epoch_seconds_is_no_part_of_the_message() -> None:
+    """People are told the time; the number is for us."""
+    verdict = classify(ErrorEvidence(text="Claude AI usage limit reached|1776949200"), now=0.0)
+    assert verdict.message.startswith("Claude AI usage limit reached. ")
+    assert verdict.resets_at == 1776949200.0

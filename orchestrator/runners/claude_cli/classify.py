@@ -96,7 +96,9 @@ def classify(evidence: ErrorEvidence, *, now: float) -> Verdict:
 
 def explain(error_type: FailureClass, what: str) -> str:
     """`what` on one line without control characters, at most `QUOTED_CHARS` of it, then the remedy."""
-    return f"{one_line(what) or error_type.value}. {REMEDIES[error_type]}"
+    # One wording of a usage limit carries its end in epoch seconds, which whoever tells it says as a time.
+    told = one_line(re.sub(r"\|\d{10,13}\b", "", what))
+    return f"{told or error_type.value}. {REMEDIES[error_type]}"
 
 
 def one_line(text: str) -> str:
