@@ -292,6 +292,7 @@ Event = (
 TRANSIENT: frozenset[str] = frozenset({ChunkProgressed.type, RunProgressed.type})
 """Types that are told but never stored."""
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _BY_TYPE: dict[str, type[EventBase]] = {kind.type: kind for kind in get_args(Event)}
 _NAMES = {kind: tuple(field.name for field in fields(kind)) for kind in _BY_TYPE.values()}
 
@@ -304,7 +305,7 @@ def event_to_dict(event: EventBase) -> dict[str, Any]:
 
 def event_to_json(event: EventBase) -> str:
     """One JSON object on one line."""
-    return json.dumps(event_to_dict(event), ensure_ascii=False, separators=(",", ":"))
+    return _ENCODER.encode(event_to_dict(event))
 
 
 def event_from_dict(record: Mapping[str, Any]) -> Event:

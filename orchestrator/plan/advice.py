@@ -9,7 +9,7 @@ from orchestrator.errors import Problem
 from orchestrator.plan.estimate import Estimate
 from orchestrator.plan.expecting import ReviewSpec
 from orchestrator.plan.naming import Reference
-from orchestrator.plan.prices import Price, price_table
+from orchestrator.plan.prices import Price, price_of, price_table
 from orchestrator.plan.selection import entry_of
 from orchestrator.plan.tally import Tally
 from orchestrator.plan.workload import Chunk, ForEach, Reduce, Workload
@@ -144,7 +144,7 @@ def _tools(workload: Workload) -> Iterator[str]:
 
 
 def _price(model: str | None) -> Price:
-    return price_table().find(model) or price_table().dearest()
+    return price_of(model) or price_table().dearest()
 
 
 def uncounted_calls(workload: Workload) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from graphlib import TopologicalSorter
 from orchestrator.plan.counts import Counts, guessed_output
 from orchestrator.plan.foresight import Foresight
 from orchestrator.plan.learned import NOTHING_LEARNED, Learned, Span, answer_spans
-from orchestrator.plan.prices import MILLION, Price, price_table
+from orchestrator.plan.prices import MILLION, Price, price_of, price_table
 from orchestrator.plan.selection import entry_of
 from orchestrator.plan.tally import Tally
 from orchestrator.plan.workload import Chunk, KeptKind, Workload
@@ -204,7 +204,7 @@ def _models(workload: Workload) -> set[str | None]:
 
 
 def _price(model: str | None, learned: Learned) -> Price:
-    price = price_table().find(model) or price_table().dearest()
+    price = price_of(model) or price_table().dearest()
     fit = learned.tokens.get(model or "default")
     return replace(price, token_factor=fit.factor) if fit is not None else price
 
@@ -242,7 +242,7 @@ def _warnings(
             "more of them tell more (--sample)"
         )
     for model in sorted({seen.chunks[name].model or "" for name in called}):
-        if model and price_table().find(model) is None:
+        if model and price_of(model) is None:
             dearest = price_table().dearest().model
             warnings.append(
                 f"no price is known for the model {model}: the cost is that of {dearest}, the dearest known"

@@ -59,6 +59,12 @@ class PriceTable:
 
 
 @cache
+def price_of(model: str | None) -> Price | None:
+    """What the table that is part of this package says of a model; see `PriceTable.find`."""
+    return price_table().find(model)
+
+
+@cache
 def price_table() -> PriceTable:
     """The table that is part of this package."""
     record = json.loads(resources.files("orchestrator.plan").joinpath("prices.json").read_text(encoding="utf-8"))

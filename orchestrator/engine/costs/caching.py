@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.plan.prices import MILLION, price_table
+from orchestrator.plan.prices import MILLION, price_of
 from orchestrator.runners.base import Usage
 
 
@@ -32,7 +32,7 @@ class CacheUse:
         """An answer is there; `model` gave it."""
         self.read_tokens += usage.cache_read_tokens
         self.write_tokens += usage.cache_write_tokens
-        price = price_table().find(model)
+        price = price_of(model)
         if price is not None:
             read = usage.cache_read_tokens * (price.input - price.cache_read)
             written = usage.cache_write_tokens * (price.cache_write - price.input)

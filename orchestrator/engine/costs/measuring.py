@@ -10,7 +10,7 @@ from orchestrator.errors import OrchestrateError
 from orchestrator.plan.continuity import keeper_recipes
 from orchestrator.plan.counts import OVERHEAD_TOKENS
 from orchestrator.plan.learned import Call, Learned, cost_factor, fit_tokens
-from orchestrator.plan.prices import price_table
+from orchestrator.plan.prices import price_of, price_table
 from orchestrator.plan.tokens import count_tokens
 from orchestrator.plan.workload import Workload
 from orchestrator.runners.base import Reply, Request
@@ -74,9 +74,7 @@ def learn(connection: Connection, workload: Workload, *, runner: str) -> Learned
         by_model.setdefault(each.model, []).append(call)
     fits = {model: fit_tokens(calls, usual_overhead=OVERHEAD_TOKENS) for model, calls in by_model.items()}
     costs = {
-        model: cost_factor(
-            calls, price=price_table().find(None if model == "default" else model) or price_table().dearest()
-        )
+        model: cost_factor(calls, price=price_of(None if model == "default" else model) or price_table().dearest())
         for model, calls in by_model.items()
     }
     recipes = {chunk.recipe for chunk in workload.chunks.values()}

@@ -13,7 +13,7 @@ from orchestrator.plan.estimate import estimate_workload
 from orchestrator.plan.inputs import GivenInput
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.loading import Texts
-from orchestrator.plan.prices import Price, price_table
+from orchestrator.plan.prices import Price, price_of, price_table
 from orchestrator.plan.selection import entry_of
 from orchestrator.plan.tally import Tally
 from orchestrator.plan.tokens import count_tokens
@@ -122,4 +122,4 @@ def _limit(price: Price) -> int:
 
 
 def _price(model: str | None) -> Price:
-    return price_table().find(model) or price_table().dearest()
+    return price_of(model) or price_table().dearest()
