@@ -46,6 +46,10 @@ def main() -> int:
     first, _, last = given.seeds.partition("..")
     parts = [range(at, min(int(last), at + CHUNK)) for at in range(int(first), int(last), CHUNK)]
     begun_s, played, broken = time.monotonic(), 0, 0
+    # What is loaded by now stays: looking it through again and again would find nothing to let go of.
+    simulate(0)
+    gc.collect()
+    gc.freeze()
     with multiprocessing.get_context("fork").Pool(given.processes) as pool:
         for count, found in pool.imap_unordered(broken_among, parts):
             played += count
