@@ -84,7 +84,7 @@ class HeadStart:
 
 
 def beginning_of(chunk: Chunk) -> str:
-    """What shapes the part of a chunk's request that comes before its prompt, apart from the context of all."""
+    """Who pays, since each account has a cache of its own, and what stands before the context of all in a request."""
     tools = list(chunk.tooling.tools) if chunk.tooling is not None else []
     schema = json.dumps(chunk.output_schema, sort_keys=True) if chunk.output_schema is not None else ""
-    return json.dumps([chunk.model, chunk.effort, tools, schema, chunk.memory])
+    return json.dumps([chunk.accounts, chunk.model, chunk.effort, tools, schema, chunk.memory])

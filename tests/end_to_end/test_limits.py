@@ -102,9 +102,13 @@ def test_a_pause_outlives_kill_9(command: Command, fake_claude: FakeClaude) -> N
 
 def test_two_processes_that_wait_for_one_limit_pay_once(command: Command, fake_claude: FakeClaude) -> None:
     """Both were told of it by the same chunk; after the reset one asks for that, and the other takes its answer."""
-    limited(fake_claude, time.time() + 10)
-    processes = [command.start("plan.yaml", "--progress", "json", "-j", "1") for _ in range(2)]
-    before = [event for process in processes for event in read_until(process, "run_paused")]
+    limited(fake_claude, time.time() + 12)
+    processes: list[subprocess.Popen[str]] = []
+    before: list[dict[str, Any]] = []
+    for _ in range(2):
+        # One after the other: while the first asks for a chunk, the second would turn to the next.
+        processes.append(command.start("plan.yaml", "--progress", "json", "-j", "1"))
+        before += read_until(processes[-1], "run_paused")
     assert [event["chunk_id"] for event in before if event["type"] == "chunk_started"] == ["one", "one"]
     met = len(fake_claude.calls())
     fake_claude.play("read_prompt", "init", {"sleep": 1}, {"text": "fake answer"}, "result")

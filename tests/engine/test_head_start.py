@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from orchestrator.engine.costs.caching import CacheUse
-from orchestrator.engine.head_start import CACHE_LIFE_S, LARGE_CONTEXT_CHARS, LONGEST_HEAD_START_S, HeadStart
+from orchestrator.engine.head_start import (
+    CACHE_LIFE_S,
+    LARGE_CONTEXT_CHARS,
+    LONGEST_HEAD_START_S,
+    HeadStart,
+    beginning_of,
+)
+from orchestrator.plan.load import load_plan
 from orchestrator.plan.prices import price_table
 from orchestrator.runners.base import Usage
 
@@ -36,6 +46,15 @@ def test_other_beginnings_are_not_held_up() -> None:
     assert head.admits("opus", now_s=0)
     assert head.started("b", "opus", now_s=0)
     assert not head.admits("opus", now_s=0)
+
+
+def test_another_account_has_a_beginning_of_its_own() -> None:
+    """What one account's call leaves in the cache is not there for another's, so neither waits for the other."""
+    plan = {"chunks": [{"id": "a", "prompt": "p", "account": "work"}, {"id": "b", "prompt": "p", "account": "spare"}]}
+    chunks = load_plan({**plan, "context": "c"}, base_dir=Path(), accounts=("work", "spare")).chunks
+    same = replace(chunks["b"], accounts=chunks["a"].accounts)
+    assert beginning_of(chunks["a"]) != beginning_of(chunks["b"])
+    assert beginning_of(chunks["a"]) == beginning_of(same)
 
 
 def test_a_first_call_that_fails_is_followed_by_another_first() -> None:
